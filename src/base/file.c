@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/file.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum espimage_code refuse_kind(mode_t mode, struct espimage_error *err)
+{
+    const char *kind = S_ISDIR(mode)    ? "a directory"
+                       : S_ISFIFO(mode) ? "a pipe"
+                       : S_ISSOCK(mode) ? "a socket"
+                                        : "a device";
+    error_found(err, ESPIMAGE_ERR_NO_INPUT, "is %s", kind);
+    return error_wanted(err, "a regular file");
+}
+
+/* The file may grow or shrink while it is read; what counts is what was read. */
+static enum espimage_code read_all(int fd, size_t limit, struct file_bytes *out,
+                                   struct espimage_error *err)
+{
+    size_t room = (size_t)out->status.st_size + 1;
+    out->data = malloc(room);
+    out->size = 0;
+    while (out->data != NULL) {
+        ssize_t got = read(fd, out->data + out->size, room - out->size);
+        if (got < 0 && errno != EINTR) {
+            return error_found(err, ESPIMAGE_ERR_IO, "cannot read: %s", strerror(errno));
+        }
+        if (got == 0) {
+            return ESPIMAGE_OK;
+        }
+        out->size += got > 0 ? (size_t)got : 0;
+        if (out->size > limit) {
+            error_found(err, ESPIMAGE_ERR_SIZE, "grew to more than %zu bytes while being read",
+                        limit);
+            return error_advice(err, "try again when it is written");
+        }
+        if (out->size == room) {
+            room += 65536;
+            uint8_t *more = realloc(out->data, room);
+            if (more == NULL) {
+                break;
+            }
+            out->data = more;
+        }
+    }
+    return error_no_memory(err);
+}
+
+enum espimage_code file_read(const char *path, size_t limit, struct file_bytes *out,
+                             struct espimage_error *err)
+{
+    enum espimage_code code = ESPIMAGE_OK;
+    struct file_bytes bytes = {0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0) {
+        code = error_found(err, ESPIMAGE_ERR_NO_INPUT, "cannot open: %s", strerror(errno));
+    } else if (fstat(fd, &bytes.status) != 0) {
+        code = error_found(err, ESPIMAGE_ERR_IO, "cannot look at it: %s", strerror(errno));
+    } else if (!S_ISREG(bytes.status.st_mode)) {
+        code = refuse_kind(bytes.status.st_mode, err);
+    } else if (bytes.status.st_size < 0 || (uintmax_t)bytes.status.st_size > limit) {
+        error_found(err, ESPIMAGE_ERR_SIZE, "is %jd bytes long", (intmax_t)bytes.status.st_size);
+        code = error_wanted(err, "at most %zu", limit);
+    } else {
+        code = read_all(fd, limit, &bytes, err);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (code != ESPIMAGE_OK) {
+        file_bytes_free(&bytes);
+        return error_in_file(err, path);
+    }
+    *out = bytes;
+    return ESPIMAGE_OK;
+}
+
+void file_bytes_free(struct file_bytes *bytes)
+{
+    free(bytes->data);
+    bytes->data = NULL;
+    bytes->size = 0;
+}
+
+enum espimage_code file_write_all(int fd, const uint8_t *data, size_t size,
+                                  struct espimage_error *err)
+{
+    while (size > 0) {
+        ssize_t done = write(fd, data, size);
+        if (done < 0 && errno == EINTR) {
+            continue;
+        }
+        if (done < 0) {
+            return error_found(err, ESPIMAGE_ERR_IO, "cannot write: %s", strerror(errno));
+        }
+        data += done;
+        size -= (size_t)done;
+    }
+    return ESPIMAGE_OK;
+}
+
+const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static enum espimage_code cannot_create(struct espimage_error *err)
+{
+    return error_found(err, ESPIMAGE_ERR_CREATE, "cannot create: %s", strerror(errno));
+}
+
+static enum espimage_code write_and_close(int fd, const uint8_t *data, size_t size,
+                                          struct espimage_error *err)
+{
+    enum espimage_code code = file_write_all(fd, data, size, err);
+    if (close(fd) != 0 && code == ESPIMAGE_OK) {
+        code = error_found(err, ESPIMAGE_ERR_IO, "cannot write: %s", strerror(errno));
+    }
+    return code;
+}
+
+/* Opens a new file in the folder of `target`; its path goes to `temporary`. The mode is that of
+ * any new file, which mkstemp() would not give. */
+static int open_temporary(const char *target, char temporary[PATH_MAX])
+{
+    int folder = (int)(file_name(target) - target);
+    for (unsigned try = 0; try < 1000; try++) {
+        int length = snprintf(temporary, PATH_MAX, "%.*s.espimage-%ld-%u.tmp", folder, target,
+                              (long)getpid(), try);
+        if (length < 0 || length >= PATH_MAX) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST) {
+            return fd;
+        }
+    }
+    return -1;
+}
+
+static enum espimage_code write_and_rename(const char *target, const uint8_t *data, size_t size,
+                                           struct espimage_error *err)
+{
+    char temporary[PATH_MAX];
+    int fd = open_temporary(target, temporary);
+    if (fd < 0) {
+        return cannot_create(err);
+    }
+    enum espimage_code code = write_and_close(fd, data, size, err);
+    if (code == ESPIMAGE_OK && rename(temporary, target) != 0) {
+        code = cannot_create(err);
+    }
+    if (code != ESPIMAGE_OK) {
+        (void)unlink(temporary);
+    }
+    return code;
+}
+
+static enum espimage_code write_to(const char *path, const uint8_t *data, size_t size,
+                                   struct espimage_error *err)
+{
+    struct stat status;
+    char resolved[PATH_MAX];
+
+    if (stat(path, &status) != 0) {
+        return write_and_rename(path, data, size, err);
+    }
+    if (S_ISREG(status.st_mode)) {
+        if (realpath(path, resolved) == NULL) {
+            return cannot_create(err);
+        }
+        return write_and_rename(resolved, data, size, err);
+    }
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd < 0 ? cannot_create(err) : write_and_close(fd, data, size, err);
+}
+
+enum espimage_code file_write(const char *path, const uint8_t *data, size_t size,
+                              struct espimage_error *err)
+{
+    /* An interrupt waits for the rename, so that it leaves no temporary file behind. */
+    sigset_t interrupts;
+    sigset_t before;
+    sigemptyset(&interrupts);
+    sigaddset(&interrupts, SIGINT);
+    sigaddset(&interrupts, SIGTERM);
+    sigaddset(&interrupts, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &interrupts, &before);
+    enum espimage_code code = write_to(path, data, size, err);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code == ESPIMAGE_OK ? code : error_in_file(err, path);
+}

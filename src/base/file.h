@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Whole files in, whole files out. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <espimage/error.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/* A private copy of a file's bytes. */
+struct file_bytes {
+    uint8_t *data; /* owned; never NULL after a success */
+    size_t size;
+    struct stat status; /* as it was when the file was opened */
+};
+
+/* Reads a regular file of at most `limit` bytes. A pipe, a directory or a device is refused, and
+ * opening never waits for one. ESPIMAGE_ERR_NO_INPUT, _ERR_SIZE, _ERR_IO or _ERR_MEMORY. */
+enum espimage_code file_read(const char *path, size_t limit, struct file_bytes *out,
+                             struct espimage_error *err);
+void file_bytes_free(struct file_bytes *bytes);
+
+/* Writes the file completely or not at all: under a temporary name in the same folder, then
+ * renamed. A symbolic link is followed; a device or pipe is written to directly. As for a
+ * compiler's output, nothing is forced to disk. ESPIMAGE_ERR_CREATE or _ERR_IO. */
+enum espimage_code file_write(const char *path, const uint8_t *data, size_t size,
+                              struct espimage_error *err);
+
+/* The descriptor gets all bytes, or ESPIMAGE_ERR_IO. */
+enum espimage_code file_write_all(int fd, const uint8_t *data, size_t size,
+                                  struct espimage_error *err);
+
+/* The last component of a path; points into it. */
+const char *file_name(const char *path);
+
+#endif

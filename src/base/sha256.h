@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BASE_SHA256_H
+#define BASE_SHA256_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* 64 hexadecimal digits and a NUL. */
+#define SHA256_TEXT 65
+
+void sha256_text(const uint8_t *bytes, size_t size, char text[SHA256_TEXT]);
+
+#endif

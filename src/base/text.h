@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Text that behaves the same in every locale. */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* ASCII letters compare without case; everything else byte by byte. */
+bool text_same(const char *a, const char *b);
+
+/* The first occurrence of `word` in `text`, compared as text_same() does, or NULL. */
+const char *text_find(const char *text, const char *word);
+
+/* Copies text for people: control characters become '?', what does not fit is cut. */
+void printable(char *to, size_t size, const char *from);
+
+#endif

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: MIT */
+/* convert: ELF files to .bin files. */
+#include "base/error.h"
+#include "base/file.h"
+#include "base/sha256.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "store/elf_file.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct option_spec convert_options[] = {
+    {OPT_OUTPUT, "output", NULL, 'o', "FILE", NULL, "where to write the one image; - is stdout"},
+    {OPT_OUT_DIR, "out-dir", NULL, 0, "DIR", NULL, "folder for the images (default: the ELF's)"},
+    {OPT_PROFILE, "profile", NULL, 0, "PROFILE", "sdk gen_appbin esptool rboot espruino",
+     "whose image it is (default sdk)"},
+    {OPT_APP, "app", NULL, 0, "1|2", "1 2", "the slot, whatever the ELF was linked for"},
+    {OPT_IROM_CHECKSUM, "irom-checksum", NULL, 0, NULL, NULL,
+     "checksum the irom part too (rBoot's BOOT_IROM_CHKSUM)"},
+    {OPT_NO_BOOT, "no-boot", NULL, 0, NULL, NULL,
+     "write the two files of a firmware for no bootloader"},
+    {0, NULL, NULL, 0, NULL, NULL, NULL},
+};
+
+/* What was asked for, and what came of it so far. */
+struct conversion {
+    const char *output;
+    const char *out_dir;
+    enum espimage_profile profile;
+    uint8_t app; /* 0: by the link address */
+    bool irom_checksum;
+    bool no_boot;
+    bool json;
+    struct flash_settings flash;
+    const struct espimage_flash_map *map;
+    bool map_assumed;
+    bool to_stdout;
+    json_t *images; /* NULL without --json */
+    json_t *errors;
+    char **written; /* paths so far, to notice two ELFs with one output; owned */
+    size_t written_count;
+    size_t failures;
+    int status; /* of the first failure */
+};
+
+/* An image about to be written. */
+struct artefact {
+    const struct elf_file *elf;
+    const uint8_t *data;
+    size_t size;
+    const char *kind; /* "user1", "0x00000", ... */
+    uint8_t app;      /* 0 when it is for no slot */
+    uint32_t flash_address;
+    uint32_t limit; /* 0: none */
+    const struct espimage_notes *notes;
+};
+
+static enum espimage_code set_option(void *context, enum option_id id, const char *value,
+                                     struct espimage_error *err)
+{
+    struct conversion *c = context;
+    switch (id) {
+    case OPT_OUTPUT: c->output = value; return ESPIMAGE_OK;
+    case OPT_OUT_DIR: c->out_dir = value; return ESPIMAGE_OK;
+    case OPT_PROFILE: return profile_option(value, &c->profile, err);
+    case OPT_APP: return app_option(value, &c->app, err);
+    case OPT_IROM_CHECKSUM: c->irom_checksum = true; return ESPIMAGE_OK;
+    case OPT_NO_BOOT: c->no_boot = true; return ESPIMAGE_OK;
+    case OPT_JSON: c->json = true; return ESPIMAGE_OK;
+    default: return flash_option(&c->flash, id, value, err);
+    }
+}
+
+static void fail(struct conversion *c, const struct espimage_error *err)
+{
+    int status = print_error(err);
+    c->status = c->failures == 0 ? status : c->status;
+    c->failures++;
+    if (c->json) {
+        (void)json_array_append_new(c->errors, json_error(err));
+    }
+}
+
+/* Where results go: with the image itself on stdout, to stderr. */
+static FILE *report_to(const struct conversion *c)
+{
+    return c->to_stdout ? stderr : stdout;
+}
+
+static enum espimage_code output_path(const struct conversion *c, const struct artefact *a,
+                                      char path[PATH_MAX], struct espimage_error *err)
+{
+    const char *elf = a->elf->path;
+    const char *name = file_name(elf);
+    const char *dot = strrchr(name, '.');
+    int stem = dot != NULL && dot != name ? (int)(dot - name) : (int)strlen(name);
+    int length = 0;
+
+    if (c->output != NULL) {
+        length = snprintf(path, PATH_MAX, "%s", c->output);
+    } else if (c->out_dir != NULL) {
+        const char *slash =
+            c->out_dir[0] != '\0' && strcmp(file_name(c->out_dir), "") == 0 ? "" : "/";
+        length =
+            snprintf(path, PATH_MAX, "%s%s%.*s-%s.bin", c->out_dir, slash, stem, name, a->kind);
+    } else {
+        length = snprintf(path, PATH_MAX, "%.*s%.*s-%s.bin", (int)(name - elf), elf, stem, name,
+                          a->kind);
+    }
+    if (length < 0 || length >= PATH_MAX) {
+        return error_found(err, ESPIMAGE_ERR_CREATE, "the name of the output is too long");
+    }
+    return ESPIMAGE_OK;
+}
+
+static enum espimage_code remember_path(struct conversion *c, const char *path,
+                                        struct espimage_error *err)
+{
+    for (size_t i = 0; i < c->written_count; i++) {
+        if (strcmp(c->written[i], path) == 0) {
+            error_found(err, ESPIMAGE_ERR_USAGE, "%s was already written from another ELF", path);
+            return error_advice(err, "give them different names, or different --out-dir");
+        }
+    }
+    char **more = realloc(c->written, (c->written_count + 1) * sizeof *more);
+    char *copy = strdup(path);
+    c->written = more != NULL ? more : c->written;
+    if (more == NULL || copy == NULL) {
+        free(copy);
+        return error_no_memory(err);
+    }
+    c->written[c->written_count++] = copy;
+    return ESPIMAGE_OK;
+}
+
+static void report_text(const struct conversion *c, const struct artefact *a, const char *path,
+                        const char *sha256)
+{
+    FILE *to = report_to(c);
+    (void)fprintf(to, "%s: %s at 0x%05X, %zu bytes", path, a->kind, a->flash_address, a->size);
+    if (a->limit != 0) {
+        (void)fprintf(to, ", %u left in the slot", a->limit - (uint32_t)a->size);
+    }
+    (void)fprintf(to, " (map %s%s)\n  sha256 %s\n", c->map->name, c->map_assumed ? ", assumed" : "",
+                  sha256);
+}
+
+static void report_json(const struct conversion *c, const struct artefact *a, const char *path,
+                        const char *sha256)
+{
+    json_t *image =
+        json_pack("{s:o, s:o, s:s, s:s, s:s, s:s, s:o, s:I, s:s, s:o}", "file", json_text(path),
+                  "elf", json_text(a->elf->path), "kind", a->kind, "profile",
+                  espimage_profile_name(c->profile), "flash_map", c->map->name, "flash_map_from",
+                  c->map_assumed ? "assumed" : (c->flash.map != NULL ? "option" : "addresses"),
+                  "flash_address", json_hex(a->flash_address, 5), "size", (json_int_t)a->size,
+                  "sha256", sha256, "warnings", json_notes(a->notes));
+    if (a->app != 0) {
+        (void)json_object_set_new(image, "slot", json_integer(a->app));
+    }
+    if (a->limit != 0) {
+        (void)json_object_set_new(image, "slot_limit", json_integer(a->limit));
+        (void)json_object_set_new(image, "slot_left",
+                                  json_integer((json_int_t)a->limit - (json_int_t)a->size));
+    }
+    (void)json_array_append_new(c->images, image);
+}
+
+static enum espimage_code deliver(struct conversion *c, const struct artefact *a,
+                                  struct espimage_error *err)
+{
+    char path[PATH_MAX];
+    char sha256[SHA256_TEXT];
+    enum espimage_code code = output_path(c, a, path, err);
+
+    if (code == ESPIMAGE_OK && !c->to_stdout) {
+        code = remember_path(c, path, err);
+    }
+    if (code == ESPIMAGE_OK) {
+        code = c->to_stdout ? file_write_all(STDOUT_FILENO, a->data, a->size, err)
+                            : file_write(path, a->data, a->size, err);
+    }
+    if (code != ESPIMAGE_OK) {
+        return code;
+    }
+    print_warnings(a->elf->path, a->notes);
+    sha256_text(a->data, a->size, sha256);
+    if (c->json) {
+        report_json(c, a, path, sha256);
+    } else {
+        report_text(c, a, path, sha256);
+    }
+    return ESPIMAGE_OK;
+}
+
+static struct espimage_build_options build_options(const struct conversion *c, uint8_t app)
+{
+    struct espimage_build_options options = {c->profile,    c->map,        app,
+                                             c->flash.mode, c->flash.freq, c->irom_checksum};
+    return options;
+}
+
+static enum espimage_code convert_slot(struct conversion *c, const struct elf_file *elf,
+                                       uint8_t app, struct espimage_notes *notes,
+                                       struct espimage_error *err)
+{
+    struct espimage_bytes image = {0};
+    struct espimage_build_options options = build_options(c, app);
+    enum espimage_code code = espimage_image_build(elf->firmware, &options, &image, notes, err);
+
+    if (code == ESPIMAGE_OK) {
+        struct artefact a = {elf,
+                             image.data,
+                             image.size,
+                             app == 1 ? "user1" : "user2",
+                             app,
+                             c->map->slot[app - 1],
+                             c->map->slot_limit,
+                             notes};
+        code = deliver(c, &a, err);
+    }
+    espimage_bytes_free(&image);
+    return code;
+}
+
+/* rBoot's ROMs are known by where they lie. */
+static enum espimage_code convert_rom(struct conversion *c, const struct elf_file *elf,
+                                      struct espimage_error *err)
+{
+    struct espimage_bytes image = {0};
+    struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
+    struct espimage_build_options options = build_options(c, 1);
+    char kind[16];
+    enum espimage_code code = espimage_image_build(elf->firmware, &options, &image, &notes, err);
+
+    if (code == ESPIMAGE_OK) {
+        (void)snprintf(kind, sizeof kind, "0x%05x", elf->link.flash_address);
+        struct artefact a = {elf, image.data, image.size, kind, 0, elf->link.flash_address,
+                             0,   &notes};
+        code = deliver(c, &a, err);
+    }
+    espimage_bytes_free(&image);
+    return code;
+}
+
+static enum espimage_code check_no_boot(const struct conversion *c, const struct elf_file *elf,
+                                        size_t ram_size, struct espimage_error *err)
+{
+    struct espimage_irom irom = espimage_firmware_irom(elf->firmware);
+    if (ram_size > elf->link.flash_address) {
+        error_found(err, ESPIMAGE_ERR_SIZE, "the file for address 0 is %zu bytes long", ram_size);
+        error_wanted(err, "at most %u: the irom part begins there", elf->link.flash_address);
+        return error_advice(err, "move code to flash, or link irom higher");
+    }
+    if (elf->link.flash_address + irom.size > c->map->flash_size) {
+        error_found(err, ESPIMAGE_ERR_SIZE, "the irom part ends at flash address 0x%X",
+                    elf->link.flash_address + irom.size);
+        return error_wanted(err, "at most 0x%X, the end of the %s flash", c->map->flash_size,
+                            c->map->name);
+    }
+    return ESPIMAGE_OK;
+}
+
+static enum espimage_code convert_no_boot(struct conversion *c, const struct elf_file *elf,
+                                          struct espimage_error *err)
+{
+    struct espimage_bytes ram = {0};
+    struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
+    struct espimage_irom irom = espimage_firmware_irom(elf->firmware);
+    struct espimage_build_options options = build_options(c, 1);
+    char kind[16];
+    enum espimage_code code = espimage_no_boot_build(elf->firmware, &options, &ram, err);
+
+    if (code == ESPIMAGE_OK) {
+        code = check_no_boot(c, elf, ram.size, err);
+    }
+    if (code == ESPIMAGE_OK) {
+        struct artefact a = {elf, ram.data, ram.size, "0x00000", 0, 0, 0, &notes};
+        code = deliver(c, &a, err);
+    }
+    if (code == ESPIMAGE_OK) {
+        (void)snprintf(kind, sizeof kind, "0x%05x", elf->link.flash_address);
+        struct artefact a = {elf, irom.bytes, irom.size, kind, 0, elf->link.flash_address,
+                             0,   &notes};
+        code = deliver(c, &a, err);
+    }
+    espimage_bytes_free(&ram);
+    return code;
+}
+
+/* Bit 0: make user1; bit 1: make user2. 0: refused, err is filled. */
+static unsigned choose_slots(const struct conversion *c, const struct elf_file *elf,
+                             struct espimage_notes *notes, struct espimage_error *err)
+{
+    unsigned linked = espimage_link_slots(&elf->link, c->map);
+    if (c->app == 0) {
+        if (linked == 0) {
+            espimage_link_refuse(&elf->link, c->map, err);
+        }
+        return linked;
+    }
+    if ((linked & c->app) == 0) {
+        note_add(notes, "%s; made for slot %u all the same, because --app says so",
+                 elf->link.reason, c->app);
+    }
+    return c->app;
+}
+
+static enum espimage_code convert_elf(struct conversion *c, const struct elf_file *elf,
+                                      struct espimage_error *err)
+{
+    struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
+    enum espimage_layout layout = elf->link.layout;
+
+    if (c->no_boot) {
+        if (layout != ESPIMAGE_LAYOUT_NO_BOOT) {
+            error_found(err, ESPIMAGE_ERR_LAYOUT, "%s", elf->link.reason);
+            error_wanted(err, "an ELF for no bootloader");
+            return error_advice(err, "leave out --no-boot");
+        }
+        return convert_no_boot(c, elf, err);
+    }
+    bool rom = layout == ESPIMAGE_LAYOUT_RBOOT || layout == ESPIMAGE_LAYOUT_OTA;
+    if (c->profile == ESPIMAGE_PROFILE_RBOOT && rom) {
+        return convert_rom(c, elf, err);
+    }
+    unsigned slots = choose_slots(c, elf, &notes, err);
+    if (slots == 0) {
+        return err->code;
+    }
+    if (c->output != NULL && slots == 3) {
+        error_found(err, ESPIMAGE_ERR_USAGE, "it serves both slots, so -o would get two images");
+        return error_advice(err, "say which by --app 1 or --app 2");
+    }
+    enum espimage_code code = ESPIMAGE_OK;
+    for (uint8_t app = 1; app <= 2 && code == ESPIMAGE_OK; app++) {
+        if ((slots & app) != 0) {
+            struct espimage_notes own = notes;
+            code = convert_slot(c, elf, app, &own, err);
+        }
+    }
+    return code;
+}
+
+/* More ELFs than this are read a second time rather than kept. */
+#define KEEP_LOADED 16
+
+/* First pass: what are they, and which flash map do they leave? */
+static void load_all(struct conversion *c, struct elf_file *elfs, char **paths, size_t count)
+{
+    struct espimage_map_choice choice;
+    struct espimage_error err;
+
+    espimage_map_choice_init(&choice, c->flash.map);
+    for (size_t i = 0; i < count; i++) {
+        if (elf_file_load(paths[i], &elfs[i], &err) != ESPIMAGE_OK) {
+            fail(c, &err);
+            continue;
+        }
+        bool bound_to_slots = c->app == 0 && !c->no_boot && c->profile != ESPIMAGE_PROFILE_RBOOT;
+        if (bound_to_slots &&
+            espimage_map_choice_add(&choice, &elfs[i].link, paths[i], &err) != ESPIMAGE_OK) {
+            fail(c, &err);
+            elf_file_free(&elfs[i]);
+            elfs[i].path = NULL;
+            continue;
+        }
+        if (count > KEEP_LOADED) {
+            elf_file_free(&elfs[i]);
+        }
+    }
+    c->map = espimage_map_choice_map(&choice, &c->map_assumed);
+}
+
+/* Second pass. */
+static void convert_all(struct conversion *c, struct elf_file *elfs, size_t count)
+{
+    struct espimage_error err;
+    for (size_t i = 0; i < count; i++) {
+        const char *path = elfs[i].path;
+        if (path == NULL) {
+            continue;
+        }
+        enum espimage_code code = ESPIMAGE_OK;
+        if (elfs[i].firmware == NULL) {
+            code = elf_file_load(path, &elfs[i], &err);
+        }
+        if (code == ESPIMAGE_OK) {
+            code = convert_elf(c, &elfs[i], &err);
+        }
+        if (code != ESPIMAGE_OK) {
+            error_in_file(&err, path);
+            fail(c, &err);
+        }
+        elf_file_free(&elfs[i]);
+    }
+}
+
+static int finish(struct conversion *c, const struct command *self, size_t count)
+{
+    int status = c->failures == 0 ? 0 : (c->failures < count ? EXIT_NOT_ALL : c->status);
+    if (c->json) {
+        json_t *document = json_document(self->name);
+        (void)json_object_set(document, "images", c->images);
+        (void)json_object_set(document, "errors", c->errors);
+        status = json_print(document, status);
+    }
+    json_decref(c->images);
+    json_decref(c->errors);
+    for (size_t i = 0; i < c->written_count; i++) {
+        free(c->written[i]);
+    }
+    free(c->written);
+    return status;
+}
+
+static int check_usage(struct conversion *c, size_t count)
+{
+    if (count == 0) {
+        return usage_error("convert: no ELF given; see: " PROGRAM " convert --help");
+    }
+    if (c->output != NULL && (count > 1 || c->no_boot)) {
+        return usage_error("convert: -o takes one image; use --out-dir for several");
+    }
+    if (c->output != NULL && c->out_dir != NULL) {
+        return usage_error("convert: -o and --out-dir exclude each other");
+    }
+    if (c->no_boot && (c->app != 0 || c->profile != ESPIMAGE_PROFILE_SDK)) {
+        return usage_error("convert: --no-boot goes with neither --app nor --profile");
+    }
+    c->to_stdout = c->output != NULL && strcmp(c->output, "-") == 0;
+    if (c->to_stdout && c->json) {
+        return usage_error("convert: -o - and --json both want standard output");
+    }
+    if (c->to_stdout && isatty(STDOUT_FILENO)) {
+        return usage_error("convert: standard output is a terminal; an image does not go there");
+    }
+    return 0;
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+    struct conversion c = {.profile = ESPIMAGE_PROFILE_SDK};
+    int first = 0;
+    int status = options_parse(self, argc, argv, set_option, &c, &first);
+    if (status != OPTIONS_GO_ON) {
+        return status;
+    }
+    size_t count = (size_t)(argc - first);
+    status = check_usage(&c, count);
+    if (status != 0) {
+        return status;
+    }
+    struct elf_file *elfs = calloc(count, sizeof *elfs);
+    if (elfs == NULL) {
+        struct espimage_error err;
+        error_no_memory(&err);
+        return print_error(&err);
+    }
+    if (c.json) {
+        c.images = json_array();
+        c.errors = json_array();
+    }
+    load_all(&c, elfs, argv + first, count);
+    convert_all(&c, elfs, count);
+    free(elfs);
+    return finish(&c, self, count);
+}
+
+const struct command cmd_convert = {
+    .name = "convert",
+    .arguments = "ELF...",
+    .files = "*.elf *.out",
+    .summary = "Convert ELF files to images for the new bootloader",
+    .details = "An ELF linked for app1 becomes NAME-user1.bin, one for app2 NAME-user2.bin; where\n"
+               "one ELF serves both slots (the 1024+1024 flash maps) it becomes both.",
+    .example = PROGRAM " convert --flash-size 1MB --out-dir release app1.elf app2.elf",
+    .groups = {convert_options, flash_options, common_options, NULL},
+    .run = run,
+};

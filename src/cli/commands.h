@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands, one file each: cmd_<name>.c. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/options.h"
+
+extern const struct command cmd_convert;
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/commands.h"
+#include "cli/output.h"
+
+#include <espimage/version.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct command *const commands[] = {
+    &cmd_convert,
+    NULL,
+};
+
+static void help(void)
+{
+    (void)printf("Usage: " PROGRAM " COMMAND [OPTION]... [FILE]...\n\n"
+                 "ESP8266 firmware for the new bootloader: from ELF to image to device.\n\n"
+                 "Commands:\n");
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        (void)printf("  %-12s%s\n", commands[i]->name, commands[i]->summary);
+    }
+    (void)printf("\n  " PROGRAM " COMMAND --help   what a command takes\n"
+                 "  " PROGRAM " --version        the version\n");
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        if (strcmp(commands[i]->name, name) == 0) {
+            return commands[i];
+        }
+    }
+    return NULL;
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc < 2) {
+        return usage_error("no command given; see: " PROGRAM " --help");
+    }
+    const char *word = argv[1];
+    const struct command *command = find_command(word);
+    if (command != NULL) {
+        return command->run(command, argc - 1, argv + 1);
+    }
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        help();
+        return 0;
+    }
+    if (strcmp(word, "--version") == 0) {
+        (void)printf(PROGRAM " %s\n", espimage_version());
+        return 0;
+    }
+    const char *near = nearest_command(word);
+    if (near != NULL) {
+        return usage_error("unknown command '%s'; did you mean '%s'?", word, near);
+    }
+    return usage_error("unknown command '%s'; see: " PROGRAM " --help", word);
+}
+
+int main(int argc, char **argv)
+{
+    return close_stdout(run(argc, argv));
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands and their options as tables: parsing, help and completions all come from them. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <espimage/error.h>
+#include <espimage/image.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum option_id {
+    OPT_APP = 1,
+    OPT_BIND,
+    OPT_BOOT,
+    OPT_FLASH_FREQ,
+    OPT_FLASH_MODE,
+    OPT_FLASH_SIZE,
+    OPT_FOR,
+    OPT_HELP,
+    OPT_IROM_CHECKSUM,
+    OPT_JSON,
+    OPT_NO_BOOT,
+    OPT_ONCE,
+    OPT_OTA_SIZE,
+    OPT_OUT_DIR,
+    OPT_OUTPUT,
+    OPT_PORT,
+    OPT_PROFILE
+};
+
+struct option_spec {
+    enum option_id id;
+    const char *name;     /* "flash-size"; NULL ends a table */
+    const char *others;   /* more spellings: "fs size", or NULL */
+    char letter;          /* -o, or 0 */
+    const char *argument; /* "FILE", "DIR", or another word for help; NULL: a flag */
+    const char *values;   /* all that are allowed, "qio qout dio dout", or NULL */
+    const char *help;
+};
+
+#define MAX_OPTION_GROUPS 4
+
+struct command {
+    const char *name;
+    const char *arguments; /* "ELF..." */
+    const char *files;     /* name patterns of its operands, "*.elf *.bin", or NULL */
+    const char *summary;
+    const char *details; /* a paragraph, or NULL */
+    const char *example;
+    const struct option_spec *groups[MAX_OPTION_GROUPS + 1]; /* ended by NULL */
+    int (*run)(const struct command *self, int argc, char **argv);
+};
+
+/* All commands, ended by NULL. */
+extern const struct command *const commands[];
+
+/* For `groups`: --json and --help, and the settings of the flash. */
+extern const struct option_spec common_options[];
+extern const struct option_spec flash_options[];
+
+struct flash_settings {
+    const struct espimage_flash_map *map; /* NULL: not given */
+    uint8_t mode;
+    uint8_t freq;
+};
+
+/* What a command does with an option; value is NULL for a flag. Errors carry no file. */
+typedef enum espimage_code option_handler(void *context, enum option_id id, const char *value,
+                                          struct espimage_error *err);
+
+/* Returned by options_parse() when the command goes on. */
+#define OPTIONS_GO_ON (-1)
+
+/* Parses argv[1..]; operands are left in argv[*first..argc-1]. --help is done here.
+ * OPTIONS_GO_ON, or the exit status with everything said. */
+int options_parse(const struct command *command, int argc, char **argv, option_handler *handler,
+                  void *context, int *first);
+
+/* Handles the three options of flash_options. */
+enum espimage_code flash_option(struct flash_settings *settings, enum option_id id,
+                                const char *value, struct espimage_error *err);
+
+/* A decimal or 0x number within bounds. */
+enum espimage_code number_option(const char *value, uint32_t lowest, uint32_t highest,
+                                 uint32_t *out, struct espimage_error *err);
+
+enum espimage_code app_option(const char *value, uint8_t *out, struct espimage_error *err);
+enum espimage_code profile_option(const char *value, enum espimage_profile *out,
+                                  struct espimage_error *err);
+
+void command_help(const struct command *command);
+
+/* The name of the command most like `word`, or NULL when none is. */
+const char *nearest_command(const char *word);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/* ELF bytes -> sections -> firmware. The only file that includes libelf.
+ *
+ * libelf reads the structures; every size and offset is checked here, against the bytes there are,
+ * before it is used. */
+#include <espimage/firmware.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+#include <elf.h>
+#include <libelf.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum espimage_code check_ident(const uint8_t *bytes, size_t size, struct espimage_error *err)
+{
+    if (size == 0) {
+        error_found(err, ESPIMAGE_ERR_ELF, "the file is empty");
+        return error_wanted(err, "an ELF file");
+    }
+    if (size < SELFMAG || memcmp(bytes, ELFMAG, SELFMAG) != 0) {
+        error_found(err, ESPIMAGE_ERR_ELF, "not an ELF file: it begins with %02X %02X", bytes[0],
+                    size > 1 ? bytes[1] : 0);
+        return error_wanted(err, "7F 45 4C 46");
+    }
+    if (size < sizeof(Elf32_Ehdr)) {
+        error_found(err, ESPIMAGE_ERR_ELF, "%zu bytes, too short for an ELF header", size);
+        error_wanted(err, "at least %zu", sizeof(Elf32_Ehdr));
+        return error_advice(err, "link or copy it again");
+    }
+    if (bytes[EI_CLASS] != ELFCLASS32) {
+        error_found(err, ESPIMAGE_ERR_ELF, "ELF class %u%s", bytes[EI_CLASS],
+                    bytes[EI_CLASS] == ELFCLASS64 ? " (64-bit)" : "");
+        error_wanted(err, "1 (32-bit)");
+        return error_advice(err, "link it with the ESP8266 toolchain, xtensa-lx106-elf");
+    }
+    if (bytes[EI_DATA] != ELFDATA2LSB) {
+        error_found(err, ESPIMAGE_ERR_ELF, "ELF byte order %u%s", bytes[EI_DATA],
+                    bytes[EI_DATA] == ELFDATA2MSB ? " (big-endian)" : "");
+        error_wanted(err, "1 (little-endian)");
+        return error_advice(err, "link it with the ESP8266 toolchain, xtensa-lx106-elf");
+    }
+    if (bytes[EI_VERSION] != EV_CURRENT) {
+        error_found(err, ESPIMAGE_ERR_ELF, "ELF version %u", bytes[EI_VERSION]);
+        return error_wanted(err, "%u", EV_CURRENT);
+    }
+    return ESPIMAGE_OK;
+}
+
+static const char *type_name(unsigned type)
+{
+    switch (type) {
+    case ET_REL: return " (object file)";
+    case ET_DYN: return " (shared object)";
+    case ET_CORE: return " (core dump)";
+    default: return "";
+    }
+}
+
+static enum espimage_code check_header(const Elf32_Ehdr *header, size_t size,
+                                       struct espimage_error *err)
+{
+    if (header->e_machine != EM_XTENSA) {
+        error_found(err, ESPIMAGE_ERR_ELF, "ELF machine %u", header->e_machine);
+        error_wanted(err, "%u (Xtensa)", EM_XTENSA);
+        return error_advice(err, "link it with the ESP8266 toolchain, xtensa-lx106-elf");
+    }
+    if (header->e_type != ET_EXEC) {
+        error_found(err, ESPIMAGE_ERR_ELF, "ELF type %u%s", header->e_type,
+                    type_name(header->e_type));
+        error_wanted(err, "%u (executable)", ET_EXEC);
+        return error_advice(err, "give the linked program, not a part of it");
+    }
+    if (header->e_shoff == 0) {
+        error_found(err, ESPIMAGE_ERR_ELF, "the ELF has no section headers");
+        return error_advice(err, "give the ELF as the linker wrote it, not a stripped copy");
+    }
+    if (header->e_shentsize != sizeof(Elf32_Shdr)) {
+        error_found(err, ESPIMAGE_ERR_ELF, "section headers of %u bytes each", header->e_shentsize);
+        return error_wanted(err, "%zu", sizeof(Elf32_Shdr));
+    }
+    if (header->e_shoff > size || size - header->e_shoff < sizeof(Elf32_Shdr)) {
+        error_found(err, ESPIMAGE_ERR_ELF,
+                    "truncated: section headers at 0x%X, but the file is %zu bytes long",
+                    header->e_shoff, size);
+        return error_advice(err, "link or copy it again");
+    }
+    return ESPIMAGE_OK;
+}
+
+/* libelf has accepted the header; whether the whole table is there is for us to say. */
+static enum espimage_code check_table(Elf *elf, const Elf32_Ehdr *header, size_t size,
+                                      size_t *count, struct espimage_error *err)
+{
+    if (elf_getshdrnum(elf, count) != 0) {
+        error_found(err, ESPIMAGE_ERR_ELF, "libelf cannot read the section headers: %s",
+                    elf_errmsg(-1));
+        return error_advice(err, "link or copy it again");
+    }
+    size_t claimed = *count > header->e_shnum ? *count : header->e_shnum;
+    if (claimed > (size - header->e_shoff) / sizeof(Elf32_Shdr) || *count < header->e_shnum) {
+        error_found(err, ESPIMAGE_ERR_ELF,
+                    "truncated: %zu section headers at 0x%X, but the file is %zu bytes long",
+                    claimed, header->e_shoff, size);
+        return error_advice(err, "link or copy it again");
+    }
+    return ESPIMAGE_OK;
+}
+
+/* Thread-local .tbss has an address but occupies nothing there. */
+static bool occupies_memory(const Elf32_Shdr *header)
+{
+    bool tbss = header->sh_type == SHT_NOBITS && (header->sh_flags & SHF_TLS) != 0;
+    return (header->sh_flags & SHF_ALLOC) != 0 && header->sh_size > 0 && !tbss;
+}
+
+static enum espimage_code read_section(const Elf32_Shdr *header, const char *name,
+                                       const uint8_t *bytes, size_t size,
+                                       struct espimage_section *out, struct espimage_error *err)
+{
+    printable(out->name, sizeof out->name, name != NULL && name[0] != '\0' ? name : "(unnamed)");
+    out->address = header->sh_addr;
+    out->size = header->sh_size;
+    out->bytes = NULL;
+    if (header->sh_size > UINT32_MAX - header->sh_addr) {
+        error_found(err, ESPIMAGE_ERR_ELF, "section %s at 0x%08X, %u bytes, wraps around 2^32",
+                    out->name, out->address, out->size);
+        return error_advice(err, "check the linker script");
+    }
+    if (header->sh_type == SHT_NOBITS) {
+        return ESPIMAGE_OK;
+    }
+    if (header->sh_offset > size || header->sh_size > size - header->sh_offset) {
+        error_found(err, ESPIMAGE_ERR_ELF,
+                    "section %s, %u bytes at offset 0x%X, leaves the file of %zu bytes", out->name,
+                    header->sh_size, header->sh_offset, size);
+        return error_advice(err, "the ELF is truncated or damaged: link or copy it again");
+    }
+    out->bytes = bytes + header->sh_offset;
+    return ESPIMAGE_OK;
+}
+
+static enum espimage_code read_sections(Elf *elf, const uint8_t *bytes, size_t size,
+                                        struct espimage_section *sections, size_t *count,
+                                        struct espimage_error *err)
+{
+    size_t names = 0;
+    bool has_names = elf_getshdrstrndx(elf, &names) == 0 && names != 0;
+    Elf_Scn *scn = NULL;
+
+    while ((scn = elf_nextscn(elf, scn)) != NULL) {
+        const Elf32_Shdr *header = elf32_getshdr(scn);
+        if (header == NULL) {
+            error_found(err, ESPIMAGE_ERR_ELF, "libelf cannot read section header %zu: %s",
+                        elf_ndxscn(scn), elf_errmsg(-1));
+            return error_advice(err, "link or copy it again");
+        }
+        if (!occupies_memory(header)) {
+            continue;
+        }
+        const char *name = has_names ? elf_strptr(elf, names, header->sh_name) : NULL;
+        enum espimage_code code = read_section(header, name, bytes, size, &sections[*count], err);
+        if (code != ESPIMAGE_OK) {
+            return code;
+        }
+        (*count)++;
+    }
+    return ESPIMAGE_OK;
+}
+
+static size_t count_sections(Elf *elf)
+{
+    size_t count = 0;
+    Elf_Scn *scn = NULL;
+    while ((scn = elf_nextscn(elf, scn)) != NULL) {
+        const Elf32_Shdr *header = elf32_getshdr(scn);
+        count += header == NULL || occupies_memory(header) ? 1 : 0;
+    }
+    return count;
+}
+
+enum espimage_code espimage_firmware_from_elf(const void *bytes, size_t size,
+                                              espimage_firmware **out, struct espimage_error *err)
+{
+    Elf *elf = NULL;
+    struct espimage_section *sections = NULL;
+    const Elf32_Ehdr *header = NULL;
+    size_t table = 0;
+    size_t count = 0;
+    enum espimage_code code = check_ident(bytes, size, err);
+
+    if (code != ESPIMAGE_OK) {
+        goto done;
+    }
+    (void)elf_version(EV_CURRENT);
+    /* elf_memory() takes char *, but for reading it neither writes to the bytes nor keeps them. */
+    elf = elf_memory((char *)(uintptr_t)bytes, size);
+    header = elf != NULL ? elf32_getehdr(elf) : NULL;
+    if (header == NULL) {
+        error_found(err, ESPIMAGE_ERR_ELF, "libelf cannot read it: %s", elf_errmsg(-1));
+        code = error_advice(err, "the ELF is truncated or damaged: link or copy it again");
+        goto done;
+    }
+    code = check_header(header, size, err);
+    if (code == ESPIMAGE_OK) {
+        code = check_table(elf, header, size, &table, err);
+    }
+    if (code != ESPIMAGE_OK) {
+        goto done;
+    }
+    sections = calloc(count_sections(elf) + 1, sizeof *sections);
+    if (sections == NULL) {
+        code = error_no_memory(err);
+        goto done;
+    }
+    code = read_sections(elf, bytes, size, sections, &count, err);
+    if (code == ESPIMAGE_OK && count == 0) {
+        error_found(err, ESPIMAGE_ERR_ELF, "none of its %zu sections occupies memory", table);
+        code = error_advice(err, "give the linked program");
+    }
+    if (code == ESPIMAGE_OK) {
+        code = espimage_firmware_from_sections(header->e_entry, sections, count, out, err);
+    }
+done:
+    free(sections);
+    (void)elf_end(elf);
+    return code;
+}

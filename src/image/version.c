@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include <espimage/version.h>
+
+const char *espimage_version(void)
+{
+    return ESPIMAGE_VERSION;
+}
