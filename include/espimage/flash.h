@@ -23,6 +23,9 @@ ESPIMAGE_BEGIN
 /** Erase unit of the flash; slots and limits are whole sectors. */
 #define ESPIMAGE_SECTOR UINT32_C(0x1000)
 
+/** At the end of the flash: RF calibration, init data and system parameters, five sectors. */
+#define ESPIMAGE_SYSTEM_SIZE (5 * ESPIMAGE_SECTOR)
+
 /** The irom bytes begin this many bytes into an image, so code is linked that far into its slot. */
 #define ESPIMAGE_IROM_IN_IMAGE UINT32_C(0x10)
 

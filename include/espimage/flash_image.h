@@ -53,6 +53,13 @@ ESPIMAGE_API void espimage_flash_parse(const uint8_t *bytes, size_t size,
                                        struct espimage_flash_view *out);
 
 /**
+ * The image at the start of a slot, whose end only its own structure tells.
+ * @param bytes from the start of the slot, at most its size.
+ * @return its length with CRC, or 0 when there is no whole image.
+ */
+ESPIMAGE_API size_t espimage_slot_image_size(const uint8_t *bytes, size_t size);
+
+/**
  * Sets flash mode, clock and map in the header of a bootloader, in place, as flashing tools do.
  * @return ESPIMAGE_OK, or ESPIMAGE_ERR_IMAGE when it is no bootloader (first byte E9) or longer
  *         than the sector before user1.

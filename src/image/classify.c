@@ -71,8 +71,8 @@ static void describe_ota(struct espimage_link *out)
 
     (void)snprintf(out->reason, sizeof out->reason, "linked at 0x%08X: ", out->address);
     list_maps(out->reason, sizeof out->reason, "app1 of ", only1);
-    list_maps(out->reason, sizeof out->reason, only1 != 0 ? ", app2 of " : "app2 of ", only2);
-    list_maps(out->reason, sizeof out->reason, only1 != 0 ? ", either of " : "either of ", both);
+    list_maps(out->reason, sizeof out->reason, only1 != 0 ? "; app2 of " : "app2 of ", only2);
+    list_maps(out->reason, sizeof out->reason, only1 != 0 ? "; either of " : "either of ", both);
 }
 
 static bool is_old_boot(uint32_t offset)

@@ -79,6 +79,14 @@ void espimage_flash_parse(const uint8_t *bytes, size_t size, struct espimage_fla
     }
 }
 
+size_t espimage_slot_image_size(const uint8_t *bytes, size_t size)
+{
+    struct espimage_image_view view;
+    espimage_image_parse(bytes, size, &view);
+    bool whole = view.extent == ESPIMAGE_EXTENT_CHECKSUM && view.trailing >= CRC_SIZE;
+    return whole && view.has_irom ? size - view.trailing + CRC_SIZE : 0;
+}
+
 enum espimage_code espimage_boot_patch(uint8_t *bytes, size_t size,
                                        const struct espimage_build_options *options,
                                        struct espimage_error *err)
