@@ -7,6 +7,7 @@
 #include "cli/output.h"
 #include "store/elf_file.h"
 
+#include <espimage/flash_image.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,9 @@ static const struct option_spec convert_options[] = {
      "checksum the irom part too (rBoot's BOOT_IROM_CHKSUM)"},
     {OPT_NO_BOOT, "no-boot", NULL, 0, NULL, NULL,
      "write the two files of a firmware for no bootloader"},
+    {OPT_BOOT, "boot", NULL, 0, "FILE", NULL,
+     "also write this bootloader, with the flash settings in its header"},
+    {OPT_ANY_LAYOUT, "any-layout", NULL, 0, NULL, NULL, NULL},
     {0, NULL, NULL, 0, NULL, NULL, NULL},
 };
 
@@ -34,17 +38,17 @@ struct conversion {
     uint8_t app; /* 0: by the link address */
     bool irom_checksum;
     bool no_boot;
+    bool any_layout; /* as ESPImageTool: a no-boot ELF becomes its pair unasked */
+    const char *boot_path;
     bool json;
     struct flash_settings flash;
     const struct espimage_flash_map *map;
     bool map_assumed;
     bool to_stdout;
     json_t *images; /* NULL without --json */
-    json_t *errors;
     char **written; /* paths so far, to notice two ELFs with one output; owned */
     size_t written_count;
-    size_t failures;
-    int status; /* of the first failure */
+    struct failures failures;
 };
 
 /* An image about to be written. */
@@ -70,18 +74,10 @@ static enum espimage_code set_option(void *context, enum option_id id, const cha
     case OPT_APP: return app_option(value, &c->app, err);
     case OPT_IROM_CHECKSUM: c->irom_checksum = true; return ESPIMAGE_OK;
     case OPT_NO_BOOT: c->no_boot = true; return ESPIMAGE_OK;
+    case OPT_BOOT: c->boot_path = value; return ESPIMAGE_OK;
+    case OPT_ANY_LAYOUT: c->any_layout = true; return ESPIMAGE_OK;
     case OPT_JSON: c->json = true; return ESPIMAGE_OK;
     default: return flash_option(&c->flash, id, value, err);
-    }
-}
-
-static void fail(struct conversion *c, const struct espimage_error *err)
-{
-    int status = print_error(err);
-    c->status = c->failures == 0 ? status : c->status;
-    c->failures++;
-    if (c->json) {
-        (void)json_array_append_new(c->errors, json_error(err));
     }
 }
 
@@ -292,6 +288,28 @@ static enum espimage_code convert_no_boot(struct conversion *c, const struct elf
     return code;
 }
 
+/* The bootloader, once for each ELF, as ESPImageTool does. */
+static enum espimage_code convert_boot(struct conversion *c, const struct elf_file *elf,
+                                       struct espimage_error *err)
+{
+    struct file_bytes boot;
+    struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
+    struct espimage_build_options options = build_options(c, 1);
+    enum espimage_code code = file_read(c->boot_path, INPUT_LIMIT, &boot, err);
+    if (code != ESPIMAGE_OK) {
+        return code;
+    }
+    code = espimage_boot_patch(boot.data, boot.size, &options, err);
+    if (code == ESPIMAGE_OK) {
+        struct artefact a = {elf, boot.data, boot.size, "boot", 0, 0, 0, &notes};
+        code = deliver(c, &a, err);
+    } else {
+        error_in_file(err, c->boot_path);
+    }
+    file_bytes_free(&boot);
+    return code;
+}
+
 /* Bit 0: make user1; bit 1: make user2. 0: refused, err is filled. */
 static unsigned choose_slots(const struct conversion *c, const struct elf_file *elf,
                              struct espimage_notes *notes, struct espimage_error *err)
@@ -316,7 +334,7 @@ static enum espimage_code convert_elf(struct conversion *c, const struct elf_fil
     struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
     enum espimage_layout layout = elf->link.layout;
 
-    if (c->no_boot) {
+    if (c->no_boot || (c->any_layout && layout == ESPIMAGE_LAYOUT_NO_BOOT)) {
         if (layout != ESPIMAGE_LAYOUT_NO_BOOT) {
             error_found(err, ESPIMAGE_ERR_LAYOUT, "%s", elf->link.reason);
             error_wanted(err, "an ELF for no bootloader");
@@ -336,7 +354,7 @@ static enum espimage_code convert_elf(struct conversion *c, const struct elf_fil
         error_found(err, ESPIMAGE_ERR_USAGE, "it serves both slots, so -o would get two images");
         return error_advice(err, "say which by --app 1 or --app 2");
     }
-    enum espimage_code code = ESPIMAGE_OK;
+    enum espimage_code code = c->boot_path != NULL ? convert_boot(c, elf, err) : ESPIMAGE_OK;
     for (uint8_t app = 1; app <= 2 && code == ESPIMAGE_OK; app++) {
         if ((slots & app) != 0) {
             struct espimage_notes own = notes;
@@ -358,13 +376,13 @@ static void load_all(struct conversion *c, struct elf_file *elfs, char **paths, 
     espimage_map_choice_init(&choice, c->flash.map);
     for (size_t i = 0; i < count; i++) {
         if (elf_file_load(paths[i], &elfs[i], &err) != ESPIMAGE_OK) {
-            fail(c, &err);
+            failures_add(&c->failures, &err);
             continue;
         }
         bool bound_to_slots = c->app == 0 && !c->no_boot && c->profile != ESPIMAGE_PROFILE_RBOOT;
         if (bound_to_slots &&
             espimage_map_choice_add(&choice, &elfs[i].link, paths[i], &err) != ESPIMAGE_OK) {
-            fail(c, &err);
+            failures_add(&c->failures, &err);
             elf_file_free(&elfs[i]);
             elfs[i].path = NULL;
             continue;
@@ -394,7 +412,7 @@ static void convert_all(struct conversion *c, struct elf_file *elfs, size_t coun
         }
         if (code != ESPIMAGE_OK) {
             error_in_file(&err, path);
-            fail(c, &err);
+            failures_add(&c->failures, &err);
         }
         elf_file_free(&elfs[i]);
     }
@@ -402,15 +420,14 @@ static void convert_all(struct conversion *c, struct elf_file *elfs, size_t coun
 
 static int finish(struct conversion *c, const struct command *self, size_t count)
 {
-    int status = c->failures == 0 ? 0 : (c->failures < count ? EXIT_NOT_ALL : c->status);
+    int status = failures_status(&c->failures, count);
     if (c->json) {
         json_t *document = json_document(self->name);
-        (void)json_object_set(document, "images", c->images);
-        (void)json_object_set(document, "errors", c->errors);
+        (void)json_object_set_new(document, "images", c->images);
+        (void)json_object_set_new(document, "errors", failures_json(&c->failures));
         status = json_print(document, status);
     }
-    json_decref(c->images);
-    json_decref(c->errors);
+    failures_free(&c->failures);
     for (size_t i = 0; i < c->written_count; i++) {
         free(c->written[i]);
     }
@@ -425,6 +442,9 @@ static int check_usage(struct conversion *c, size_t count)
     }
     if (c->output != NULL && (count > 1 || c->no_boot)) {
         return usage_error("convert: -o takes one image; use --out-dir for several");
+    }
+    if (c->boot_path != NULL && (c->output != NULL || c->no_boot)) {
+        return usage_error("convert: --boot goes with neither -o nor --no-boot");
     }
     if (c->output != NULL && c->out_dir != NULL) {
         return usage_error("convert: -o and --out-dir exclude each other");
@@ -461,10 +481,7 @@ static int run(const struct command *self, int argc, char **argv)
         error_no_memory(&err);
         return print_error(&err);
     }
-    if (c.json) {
-        c.images = json_array();
-        c.errors = json_array();
-    }
+    c.images = c.json ? json_array() : NULL;
     load_all(&c, elfs, argv + first, count);
     convert_all(&c, elfs, count);
     free(elfs);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/commands.h"
+#include "cli/legacy.h"
 #include "cli/output.h"
 
 #include <espimage/version.h>
@@ -7,8 +8,7 @@
 #include <string.h>
 
 const struct command *const commands[] = {
-    &cmd_convert,
-    NULL,
+    &cmd_serve, &cmd_convert, &cmd_info, &cmd_verify, &cmd_maps, &cmd_completion, NULL,
 };
 
 static void help(void)
@@ -50,6 +50,10 @@ static int run(int argc, char **argv)
     if (strcmp(word, "--version") == 0) {
         (void)printf(PROGRAM " %s\n", espimage_version());
         return 0;
+    }
+    int status = 0;
+    if (legacy_run(argc, argv, &status)) {
+        return status;
     }
     const char *near = nearest_command(word);
     if (near != NULL) {

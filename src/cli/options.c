@@ -151,7 +151,9 @@ static int unknown_option(const struct command *command, const char *word)
     const char *bare = word + strspn(word, "-");
     for (size_t g = 0; command->groups[g] != NULL; g++) {
         for (const struct option_spec *o = command->groups[g]; o->name != NULL; o++) {
-            keep_nearer(bare, o->name, &best, &least);
+            if (o->help != NULL) {
+                keep_nearer(bare, o->name, &best, &least);
+            }
         }
     }
     if (best != NULL) {
@@ -268,6 +270,9 @@ static void option_help(const struct option_spec *o)
 {
     char left[80];
     char letter[8] = "";
+    if (o->help == NULL) {
+        return;
+    }
     if (o->letter != 0) {
         (void)snprintf(letter, sizeof letter, "-%c, ", o->letter);
     }

@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 enum option_id {
-    OPT_APP = 1,
+    OPT_ANY_LAYOUT = 1,
+    OPT_APP,
     OPT_BIND,
     OPT_BOOT,
     OPT_FLASH_FREQ,
@@ -35,7 +36,7 @@ struct option_spec {
     char letter;          /* -o, or 0 */
     const char *argument; /* "FILE", "DIR", or another word for help; NULL: a flag */
     const char *values;   /* all that are allowed, "qio qout dio dout", or NULL */
-    const char *help;
+    const char *help;     /* NULL: accepted, but not shown */
 };
 
 #define MAX_OPTION_GROUPS 4

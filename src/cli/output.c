@@ -45,6 +45,35 @@ int usage_error(const char *format, ...)
     return EXIT_USAGE;
 }
 
+void failures_add(struct failures *failures, const struct espimage_error *err)
+{
+    int status = print_error(err);
+    if (failures->count == 0) {
+        failures->first_status = status;
+        failures->list = json_array();
+    }
+    failures->count++;
+    (void)json_array_append_new(failures->list, json_error(err));
+}
+
+int failures_status(const struct failures *failures, size_t total)
+{
+    if (failures->count == 0) {
+        return 0;
+    }
+    return failures->count < total ? EXIT_NOT_ALL : failures->first_status;
+}
+
+json_t *failures_json(const struct failures *failures)
+{
+    return failures->list != NULL ? json_deep_copy(failures->list) : json_array();
+}
+
+void failures_free(struct failures *failures)
+{
+    json_decref(failures->list);
+}
+
 int close_stdout(int status)
 {
     bool failed = ferror(stdout) != 0;

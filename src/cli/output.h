@@ -23,6 +23,21 @@ int print_error(const struct espimage_error *err);
 void print_warnings(const char *file, const struct espimage_notes *notes);
 __attribute__((format(printf, 1, 2))) int usage_error(const char *format, ...);
 
+/* Failures of a command that goes on with the next file. */
+struct failures {
+    size_t count;
+    int first_status;
+    json_t *list; /* owned; NULL until the first */
+};
+
+/* Prints it and remembers it. */
+void failures_add(struct failures *failures, const struct espimage_error *err);
+/* 0; 1 when some of `total` inputs failed; when all did, the exit status of the first. */
+int failures_status(const struct failures *failures, size_t total);
+/* All of them, as a new array. */
+json_t *failures_json(const struct failures *failures);
+void failures_free(struct failures *failures);
+
 /* Flushes stdout; a full disk turns `status` 0 into 74, with a line on stderr. */
 int close_stdout(int status);
 

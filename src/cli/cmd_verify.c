@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/* verify: who would accept and boot this? */
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "store/elf_file.h"
+
+#include <espimage/flash_image.h>
+#include <espimage/verify.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct option_spec verify_options[] = {
+    {OPT_FOR, "for", NULL, 0, "CONSUMER", "boot rboot ota2 ota3",
+     "only this one's word counts for the exit status; repeatable"},
+    {OPT_APP, "app", NULL, 0, "1|2", "1 2", "the slot that it is meant for"},
+    {OPT_PROFILE, "profile", NULL, 0, "PROFILE", "sdk gen_appbin esptool rboot espruino",
+     "for an ELF: whose image to make of it (default sdk)"},
+    {OPT_OTA_SIZE, "ota-size", NULL, 0, "BYTES", NULL,
+     "OTA partition that SDK 3.x firmware declares (default: the slot)"},
+    {OPT_IROM_CHECKSUM, "irom-checksum", NULL, 0, NULL, NULL,
+     "rBoot was built with BOOT_IROM_CHKSUM"},
+    {0, NULL, NULL, 0, NULL, NULL, NULL},
+};
+
+struct verification {
+    struct espimage_verify_options rules;
+    enum espimage_profile profile;
+    struct flash_settings flash;
+    unsigned consumers; /* whose word counts; 0: all */
+    bool json;
+    json_t *reports; /* NULL without --json */
+    size_t refused;
+    struct failures failures;
+};
+
+static enum espimage_code for_option(const char *value, struct verification *v,
+                                     struct espimage_error *err)
+{
+    enum espimage_consumer consumer = ESPIMAGE_CONSUMER_BOOT;
+    if (!espimage_consumer_by_name(value, &consumer)) {
+        error_found(err, ESPIMAGE_ERR_USAGE, "unknown value '%s'", value);
+        return error_wanted(err, "one of boot rboot ota2 ota3");
+    }
+    v->consumers |= 1U << consumer;
+    return ESPIMAGE_OK;
+}
+
+static enum espimage_code set_option(void *context, enum option_id id, const char *value,
+                                     struct espimage_error *err)
+{
+    struct verification *v = context;
+    switch (id) {
+    case OPT_FOR: return for_option(value, v, err);
+    case OPT_APP: return app_option(value, &v->rules.app, err);
+    case OPT_PROFILE: return profile_option(value, &v->profile, err);
+    case OPT_OTA_SIZE:
+        return number_option(value, ESPIMAGE_SECTOR, 16U << 20, &v->rules.partition, err);
+    case OPT_IROM_CHECKSUM: v->rules.irom_checksum = true; return ESPIMAGE_OK;
+    case OPT_JSON: v->json = true; return ESPIMAGE_OK;
+    default: return flash_option(&v->flash, id, value, err);
+    }
+}
+
+static const char *style_of(enum espimage_outcome outcome)
+{
+    switch (outcome) {
+    case ESPIMAGE_PASS: return style_good();
+    case ESPIMAGE_FAIL: return style_bad();
+    case ESPIMAGE_WARN: return style_doubtful();
+    case ESPIMAGE_UNKNOWN: break;
+    }
+    return style_faint();
+}
+
+static void report_text(const struct espimage_report *r, const char *name)
+{
+    (void)printf("%s\n", name);
+    for (size_t i = 0; i < r->count; i++) {
+        const struct espimage_finding *f = &r->findings[i];
+        (void)printf("  %s%-7s%s  %-18s  %s: %s\n", style_of(f->outcome),
+                     espimage_outcome_name(f->outcome), style_end(), f->rule->name, f->rule->demand,
+                     f->found);
+    }
+    if (r->mistake != ESPIMAGE_MISTAKE_NONE) {
+        (void)printf("  this is %s\n", espimage_mistake_text(r->mistake));
+    }
+    for (int c = 0; c < ESPIMAGE_CONSUMER_COUNT; c++) {
+        const struct espimage_verdict *v = &r->verdicts[c];
+        const char *title = espimage_consumer_title((enum espimage_consumer)c);
+        if (v->accepts) {
+            (void)printf("  %s: %saccepts%s\n", title, style_good(), style_end());
+        } else {
+            (void)printf("  %s: %srefuses%s: %s: %s\n", title, style_bad(), style_end(),
+                         v->because->rule->name, v->because->found);
+        }
+    }
+}
+
+static json_t *report_json(const struct espimage_report *r, const char *name, const char *part)
+{
+    json_t *rules = json_array();
+    json_t *verdicts = json_array();
+    for (size_t i = 0; i < r->count; i++) {
+        const struct espimage_finding *f = &r->findings[i];
+        (void)json_array_append_new(rules, json_pack("{s:s, s:s, s:s, s:s}", "rule", f->rule->name,
+                                                     "outcome", espimage_outcome_name(f->outcome),
+                                                     "demand", f->rule->demand, "found", f->found));
+    }
+    for (int c = 0; c < ESPIMAGE_CONSUMER_COUNT; c++) {
+        const struct espimage_verdict *v = &r->verdicts[c];
+        (void)json_array_append_new(
+            verdicts,
+            json_pack("{s:s, s:b, s:o}", "consumer",
+                      espimage_consumer_name((enum espimage_consumer)c), "accepts", v->accepts,
+                      "because",
+                      v->because != NULL ? json_string(v->because->rule->name) : json_null()));
+    }
+    return json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "file", json_text(name), "part",
+                     part != NULL ? json_string(part) : json_null(), "mistake",
+                     espimage_mistake_name(r->mistake), "mistake_text",
+                     espimage_mistake_text(r->mistake), "flash_map",
+                     r->map != NULL ? json_string(r->map->name) : json_null(), "rules", rules,
+                     "verdicts", verdicts);
+}
+
+static bool is_refused(const struct verification *v, const struct espimage_report *r)
+{
+    unsigned count = v->consumers != 0 ? v->consumers : ~0U;
+    for (unsigned c = 0; c < ESPIMAGE_CONSUMER_COUNT; c++) {
+        if ((count & 1U << c) != 0 && !r->verdicts[c].accepts) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `part` says which image of the file it is, when there are several; or NULL. */
+static void verify_image(struct verification *v, const char *path, const char *part,
+                         const uint8_t *bytes, size_t size,
+                         const struct espimage_verify_options *rules)
+{
+    struct espimage_report report;
+    char name[1024];
+
+    espimage_verify(bytes, size, rules, &report);
+    v->refused += is_refused(v, &report) ? 1 : 0;
+    if (v->json) {
+        (void)json_array_append_new(v->reports, report_json(&report, path, part));
+        return;
+    }
+    (void)snprintf(name, sizeof name, "%s%s%s", path, part != NULL ? ", as " : "",
+                   part != NULL ? part : "");
+    report_text(&report, name);
+}
+
+static const char *slot_name(uint8_t app)
+{
+    return app == 1 ? "user1" : "user2";
+}
+
+static enum espimage_code build_and_verify(struct verification *v, const struct elf_file *elf,
+                                           const struct espimage_flash_map *map, uint8_t app,
+                                           struct espimage_error *err)
+{
+    struct espimage_bytes image = {0};
+    struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
+    struct espimage_build_options options = {
+        v->profile,    map,
+        app,           v->flash.mode,
+        v->flash.freq, v->rules.irom_checksum && v->profile == ESPIMAGE_PROFILE_RBOOT};
+    enum espimage_code code = espimage_image_build(elf->firmware, &options, &image, &notes, err);
+    if (code != ESPIMAGE_OK) {
+        return code;
+    }
+    struct espimage_verify_options rules = v->rules;
+    rules.app = v->profile == ESPIMAGE_PROFILE_RBOOT ? 0 : app;
+    print_warnings(elf->path, &notes);
+    verify_image(v, elf->path, v->profile == ESPIMAGE_PROFILE_RBOOT ? "ROM" : slot_name(app),
+                 image.data, image.size, &rules);
+    espimage_bytes_free(&image);
+    return ESPIMAGE_OK;
+}
+
+static enum espimage_code verify_elf(struct verification *v, const char *path,
+                                     struct espimage_error *err)
+{
+    struct elf_file elf;
+    struct espimage_map_choice choice;
+    bool assumed = false;
+    enum espimage_code code = elf_file_load(path, &elf, err);
+    if (code != ESPIMAGE_OK) {
+        return code;
+    }
+    bool rom = v->profile == ESPIMAGE_PROFILE_RBOOT;
+    espimage_map_choice_init(&choice, v->flash.map);
+    if (!rom && v->rules.app == 0) {
+        code = espimage_map_choice_add(&choice, &elf.link, path, err);
+    }
+    const struct espimage_flash_map *map = espimage_map_choice_map(&choice, &assumed);
+    unsigned slots = rom ? 1 : espimage_link_slots(&elf.link, map);
+    slots = v->rules.app != 0 ? v->rules.app : slots;
+    if (code == ESPIMAGE_OK && slots == 0) {
+        code = espimage_link_refuse(&elf.link, map, err);
+    }
+    for (uint8_t app = 1; app <= 2 && code == ESPIMAGE_OK; app++) {
+        if ((slots & app) != 0) {
+            code = build_and_verify(v, &elf, map, app, err);
+        }
+    }
+    elf_file_free(&elf);
+    return code;
+}
+
+static enum espimage_code verify_flash(struct verification *v, const char *path,
+                                       const struct file_bytes *file, struct espimage_error *err)
+{
+    struct espimage_flash_view flash;
+    size_t images = 0;
+    espimage_flash_parse(file->data, file->size, &flash);
+    for (size_t i = 0; i < flash.part_count; i++) {
+        const struct espimage_part *part = &flash.parts[i];
+        if (part->kind != ESPIMAGE_PART_SLOT || part->blank) {
+            continue;
+        }
+        struct espimage_verify_options rules = v->rules;
+        rules.map = rules.map != NULL ? rules.map : flash.map;
+        rules.app = part->address == flash.map->slot[0] ? 1 : 2;
+        const uint8_t *bytes = file->data + part->address;
+        size_t size = espimage_slot_image_size(bytes, part->size);
+        verify_image(v, path, part->name, bytes, size > 0 ? size : part->size, &rules);
+        images++;
+    }
+    if (images == 0) {
+        error_found(err, ESPIMAGE_ERR_IMAGE, "a flash dump without an image in a slot");
+        return error_wanted(err, "an image in user1 or user2 of its flash map");
+    }
+    return ESPIMAGE_OK;
+}
+
+/* An ELF under the name of an image would be flashed or served as it is. */
+static bool is_called_image(const char *path)
+{
+    size_t length = strlen(path);
+    return length >= 4 && text_same(path + length - 4, ".bin");
+}
+
+static void verify_path(struct verification *v, const char *path)
+{
+    struct file_bytes file;
+    struct espimage_error err;
+    enum espimage_code code = file_read(path, INPUT_LIMIT, &file, &err);
+    if (code != ESPIMAGE_OK) {
+        failures_add(&v->failures, &err);
+        return;
+    }
+    enum espimage_content content = espimage_recognise(file.data, file.size);
+    if (content == ESPIMAGE_CONTENT_ELF && !is_called_image(path)) {
+        code = verify_elf(v, path, &err);
+    } else if (content == ESPIMAGE_CONTENT_FLASH) {
+        code = verify_flash(v, path, &file, &err);
+    } else {
+        verify_image(v, path, NULL, file.data, file.size, &v->rules);
+    }
+    if (code != ESPIMAGE_OK) {
+        error_in_file(&err, path);
+        failures_add(&v->failures, &err);
+    }
+    file_bytes_free(&file);
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+    struct verification v = {.profile = ESPIMAGE_PROFILE_SDK};
+    int first = 0;
+    int status = options_parse(self, argc, argv, set_option, &v, &first);
+    if (status != OPTIONS_GO_ON) {
+        return status;
+    }
+    if (first == argc) {
+        return usage_error("verify: no file given; see: " PROGRAM " verify --help");
+    }
+    v.rules.map = v.flash.map;
+    v.reports = v.json ? json_array() : NULL;
+    for (int i = first; i < argc; i++) {
+        verify_path(&v, argv[i]);
+    }
+    status = failures_status(&v.failures, (size_t)(argc - first));
+    status = status == 0 && v.refused > 0 ? EXIT_NOT_ALL : status;
+    if (v.json) {
+        json_t *document = json_document(self->name);
+        (void)json_object_set_new(document, "reports", v.reports);
+        (void)json_object_set_new(document, "errors", failures_json(&v.failures));
+        status = json_print(document, status);
+    }
+    failures_free(&v.failures);
+    return status;
+}
+
+const struct command cmd_verify = {
+    .name = "verify",
+    .arguments = "FILE...",
+    .files = "*.bin *.elf *.out",
+    .summary = "Check images against every rule that devices have",
+    .details = "An ELF is converted in memory first; of a flash dump the slots are checked.\n"
+               "Exit status 1 when a consumer refuses an image.",
+    .example = PROGRAM " verify --for boot --for ota3 app-user1.bin",
+    .groups = {verify_options, flash_options, common_options, NULL},
+    .run = run,
+};

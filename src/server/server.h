@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* The HTTP side of an update. The only user of libmicrohttpd, and a module of its own: the TLS
+ * libraries that libmicrohttpd brings along take longer to load than a conversion takes, so only
+ * `serve` loads it. */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include "store/store.h"
+
+#include <stdint.h>
+
+enum server_event_kind {
+    SERVER_PROGRESS, /* more of an image has been handed to the network */
+    SERVER_REQUEST,  /* a request has ended */
+};
+
+struct server_event {
+    enum server_event_kind kind;
+    const char *client; /* address without port */
+    uint16_t client_port;
+    const char *method;
+    const char *target; /* as requested, with query; printable */
+    int slot;           /* 0: none */
+    unsigned build;     /* of the slot's image; 0 when none was sent */
+    unsigned status;    /* HTTP */
+    uint64_t sent;      /* bytes of the image */
+    uint64_t size;      /* of the image; 0 without */
+    double seconds;     /* since the request began */
+    const char *reason; /* why there was no image, or why it broke off; NULL when all went well */
+    bool complete;      /* the whole image was sent by this GET */
+    const struct espimage_notes *notes; /* about a conversion that this request caused */
+};
+
+struct server_options {
+    const char *address; /* numeric, to listen on */
+    uint16_t port;       /* 0: any free one */
+    unsigned idle_seconds;
+    struct store *store;
+    /* Called from the server's thread, one event at a time. */
+    void (*event)(void *context, const struct server_event *event);
+    void *context;
+};
+
+struct server;
+
+/* What the module exports, under SERVER_MODULE_SYMBOL. */
+struct server_module {
+    /* ESPIMAGE_ERR_UNAVAILABLE when the port cannot be had, _ERR_USAGE for the address. */
+    enum espimage_code (*start)(const struct server_options *options, struct server **out,
+                                struct espimage_error *err);
+    uint16_t (*port)(const struct server *server);
+    /* No new connections; those that are open get up to `seconds` to end; then frees. */
+    void (*stop)(struct server *server, unsigned seconds);
+};
+
+#define SERVER_MODULE_FILE   "espimagetool-serve.so"
+#define SERVER_MODULE_SYMBOL "espimagetool_server"
+
+#endif
