@@ -8,8 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 
-#include <elf.h>
-#include <libelf.h>
+#include <gelf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,7 +57,7 @@ static const char *type_name(unsigned type)
     }
 }
 
-static enum espimage_code check_header(const Elf32_Ehdr *header, size_t size,
+static enum espimage_code check_header(const GElf_Ehdr *header, size_t size,
                                        struct espimage_error *err)
 {
     if (header->e_machine != EM_XTENSA) {
@@ -82,16 +81,16 @@ static enum espimage_code check_header(const Elf32_Ehdr *header, size_t size,
     }
     if (header->e_shoff > size || size - header->e_shoff < sizeof(Elf32_Shdr)) {
         error_found(err, ESPIMAGE_ERR_ELF,
-                    "truncated: section headers at 0x%X, but the file is %zu bytes long",
-                    header->e_shoff, size);
+                    "truncated: section headers at 0x%jX, but the file is %zu bytes long",
+                    (uintmax_t)header->e_shoff, size);
         return error_advice(err, "link or copy it again");
     }
     return ESPIMAGE_OK;
 }
 
 /* libelf has accepted the header; whether the whole table is there is for us to say. */
-static enum espimage_code check_table(Elf *elf, const Elf32_Ehdr *header, size_t size,
-                                      size_t *count, struct espimage_error *err)
+static enum espimage_code check_table(Elf *elf, const GElf_Ehdr *header, size_t size, size_t *count,
+                                      struct espimage_error *err)
 {
     if (elf_getshdrnum(elf, count) != 0) {
         error_found(err, ESPIMAGE_ERR_ELF, "libelf cannot read the section headers: %s",
@@ -101,29 +100,29 @@ static enum espimage_code check_table(Elf *elf, const Elf32_Ehdr *header, size_t
     size_t claimed = *count > header->e_shnum ? *count : header->e_shnum;
     if (claimed > (size - header->e_shoff) / sizeof(Elf32_Shdr) || *count < header->e_shnum) {
         error_found(err, ESPIMAGE_ERR_ELF,
-                    "truncated: %zu section headers at 0x%X, but the file is %zu bytes long",
-                    claimed, header->e_shoff, size);
+                    "truncated: %zu section headers at 0x%jX, but the file is %zu bytes long",
+                    claimed, (uintmax_t)header->e_shoff, size);
         return error_advice(err, "link or copy it again");
     }
     return ESPIMAGE_OK;
 }
 
 /* Thread-local .tbss has an address but occupies nothing there. */
-static bool occupies_memory(const Elf32_Shdr *header)
+static bool occupies_memory(const GElf_Shdr *header)
 {
     bool tbss = header->sh_type == SHT_NOBITS && (header->sh_flags & SHF_TLS) != 0;
     return (header->sh_flags & SHF_ALLOC) != 0 && header->sh_size > 0 && !tbss;
 }
 
-static enum espimage_code read_section(const Elf32_Shdr *header, const char *name,
+static enum espimage_code read_section(const GElf_Shdr *header, const char *name,
                                        const uint8_t *bytes, size_t size,
                                        struct espimage_section *out, struct espimage_error *err)
 {
     printable(out->name, sizeof out->name, name != NULL && name[0] != '\0' ? name : "(unnamed)");
-    out->address = header->sh_addr;
-    out->size = header->sh_size;
+    out->address = (uint32_t)header->sh_addr; /* of an ELF32: 32 bits each */
+    out->size = (uint32_t)header->sh_size;
     out->bytes = NULL;
-    if (header->sh_size > UINT32_MAX - header->sh_addr) {
+    if (out->size > UINT32_MAX - out->address) {
         error_found(err, ESPIMAGE_ERR_ELF, "section %s at 0x%08X, %u bytes, wraps around 2^32",
                     out->name, out->address, out->size);
         return error_advice(err, "check the linker script");
@@ -133,8 +132,8 @@ static enum espimage_code read_section(const Elf32_Shdr *header, const char *nam
     }
     if (header->sh_offset > size || header->sh_size > size - header->sh_offset) {
         error_found(err, ESPIMAGE_ERR_ELF,
-                    "section %s, %u bytes at offset 0x%X, leaves the file of %zu bytes", out->name,
-                    header->sh_size, header->sh_offset, size);
+                    "section %s, %u bytes at offset 0x%jX, leaves the file of %zu bytes", out->name,
+                    out->size, (uintmax_t)header->sh_offset, size);
         return error_advice(err, "the ELF is truncated or damaged: link or copy it again");
     }
     out->bytes = bytes + header->sh_offset;
@@ -150,17 +149,17 @@ static enum espimage_code read_sections(Elf *elf, const uint8_t *bytes, size_t s
     Elf_Scn *scn = NULL;
 
     while ((scn = elf_nextscn(elf, scn)) != NULL) {
-        const Elf32_Shdr *header = elf32_getshdr(scn);
-        if (header == NULL) {
+        GElf_Shdr header;
+        if (gelf_getshdr(scn, &header) == NULL) {
             error_found(err, ESPIMAGE_ERR_ELF, "libelf cannot read section header %zu: %s",
                         elf_ndxscn(scn), elf_errmsg(-1));
             return error_advice(err, "link or copy it again");
         }
-        if (!occupies_memory(header)) {
+        if (!occupies_memory(&header)) {
             continue;
         }
-        const char *name = has_names ? elf_strptr(elf, names, header->sh_name) : NULL;
-        enum espimage_code code = read_section(header, name, bytes, size, &sections[*count], err);
+        const char *name = has_names ? elf_strptr(elf, names, header.sh_name) : NULL;
+        enum espimage_code code = read_section(&header, name, bytes, size, &sections[*count], err);
         if (code != ESPIMAGE_OK) {
             return code;
         }
@@ -174,8 +173,8 @@ static size_t count_sections(Elf *elf)
     size_t count = 0;
     Elf_Scn *scn = NULL;
     while ((scn = elf_nextscn(elf, scn)) != NULL) {
-        const Elf32_Shdr *header = elf32_getshdr(scn);
-        count += header == NULL || occupies_memory(header) ? 1 : 0;
+        GElf_Shdr header;
+        count += gelf_getshdr(scn, &header) == NULL || occupies_memory(&header) ? 1 : 0;
     }
     return count;
 }
@@ -185,7 +184,7 @@ enum espimage_code espimage_firmware_from_elf(const void *bytes, size_t size,
 {
     Elf *elf = NULL;
     struct espimage_section *sections = NULL;
-    const Elf32_Ehdr *header = NULL;
+    GElf_Ehdr header;
     size_t table = 0;
     size_t count = 0;
     enum espimage_code code = check_ident(bytes, size, err);
@@ -196,15 +195,14 @@ enum espimage_code espimage_firmware_from_elf(const void *bytes, size_t size,
     (void)elf_version(EV_CURRENT);
     /* elf_memory() takes char *, but for reading it neither writes to the bytes nor keeps them. */
     elf = elf_memory((char *)(uintptr_t)bytes, size);
-    header = elf != NULL ? elf32_getehdr(elf) : NULL;
-    if (header == NULL) {
+    if (elf == NULL || gelf_getehdr(elf, &header) == NULL) {
         error_found(err, ESPIMAGE_ERR_ELF, "libelf cannot read it: %s", elf_errmsg(-1));
         code = error_advice(err, "the ELF is truncated or damaged: link or copy it again");
         goto done;
     }
-    code = check_header(header, size, err);
+    code = check_header(&header, size, err);
     if (code == ESPIMAGE_OK) {
-        code = check_table(elf, header, size, &table, err);
+        code = check_table(elf, &header, size, &table, err);
     }
     if (code != ESPIMAGE_OK) {
         goto done;
@@ -220,7 +218,7 @@ enum espimage_code espimage_firmware_from_elf(const void *bytes, size_t size,
         code = error_advice(err, "give the linked program");
     }
     if (code == ESPIMAGE_OK) {
-        code = espimage_firmware_from_sections(header->e_entry, sections, count, out, err);
+        code = espimage_firmware_from_sections((uint32_t)header.e_entry, sections, count, out, err);
     }
 done:
     free(sections);

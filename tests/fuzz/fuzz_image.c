@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* Any bytes as an image and as a flash dump. */
+#include "fuzz/fuzz.h"
+
+#include <espimage/espimage.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void look_at_flash(const uint8_t *data, size_t size)
+{
+    struct espimage_flash_view flash;
+    espimage_flash_parse(data, size, &flash);
+    for (size_t i = 0; i < flash.part_count; i++) {
+        const struct espimage_part *part = &flash.parts[i];
+        if (part->address + (size_t)part->size > size ||
+            espimage_slot_image_size(data + part->address, part->size) > part->size) {
+            abort();
+        }
+    }
+}
+
+static void patch_boot(const uint8_t *data, size_t size)
+{
+    const struct espimage_build_options options = {.map = espimage_flash_map_at(0)};
+    struct espimage_error err;
+    uint8_t *copy = malloc(size + 1);
+    if (copy != NULL && size > 0) {
+        memcpy(copy, data, size);
+        (void)espimage_boot_patch(copy, size, &options, &err);
+    }
+    free(copy);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const struct espimage_verify_options rules = {NULL, (uint8_t)(size % 3), 0, size % 2 == 0};
+    struct espimage_report report;
+    struct espimage_image_view view;
+
+    espimage_verify(data, size, &rules, &report);
+    espimage_image_parse(data, size, &view);
+    for (size_t i = 0; i < view.segment_count; i++) {
+        if ((size_t)view.segment[i].offset + view.segment[i].size > size) {
+            abort();
+        }
+    }
+    if (espimage_recognise(data, size) == ESPIMAGE_CONTENT_FLASH) {
+        look_at_flash(data, size);
+    }
+    patch_boot(data, size);
+    return 0;
+}
