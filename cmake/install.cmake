@@ -1,2 +1,40 @@
 # SPDX-License-Identifier: MIT
+# cmake --install: program, server module, library, headers, man pages, completions, and what lets
+# others find the library.
 include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/espimage)
+
+install(TARGETS espimagetool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS espimage_server LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/espimagetool)
+install(TARGETS espimage_static espimage_shared EXPORT espimage
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/espimage DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+
+install(EXPORT espimage NAMESPACE espimage:: DESTINATION ${package_dir} FILE espimage-targets.cmake)
+configure_package_config_file(cmake/espimage-config.cmake.in espimage-config.cmake
+  INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(espimage-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/espimage-config.cmake
+  ${PROJECT_BINARY_DIR}/espimage-config-version.cmake DESTINATION ${package_dir})
+
+configure_file(cmake/espimage.pc.in espimage.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/espimage.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# The completions come out of the program itself, so that they cannot disagree with it.
+foreach(shell bash zsh fish)
+  set(file ${PROJECT_BINARY_DIR}/completion/${shell}/espimagetool)
+  add_custom_command(OUTPUT ${file}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/completion/${shell}
+    COMMAND $<TARGET_FILE:espimagetool> completion ${shell} > ${file}
+    DEPENDS espimagetool VERBATIM)
+  list(APPEND completion_files ${file})
+endforeach()
+add_custom_target(completions ALL DEPENDS ${completion_files})
+install(FILES ${PROJECT_BINARY_DIR}/completion/bash/espimagetool
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(FILES ${PROJECT_BINARY_DIR}/completion/zsh/espimagetool
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions RENAME _espimagetool)
+install(FILES ${PROJECT_BINARY_DIR}/completion/fish/espimagetool
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME espimagetool.fish)
+install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
