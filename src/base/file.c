@@ -169,20 +169,36 @@ static enum espimage_code write_and_rename(const char *target, const uint8_t *da
     return code;
 }
 
+/* The path that `path` leads to when it is a symbolic link, else itself. Unlike realpath(), it
+ * follows a link to a file that is still to be made. */
+static bool follow_links(const char *path, char target[PATH_MAX])
+{
+    char link[PATH_MAX];
+    char next[PATH_MAX];
+    int length = snprintf(target, PATH_MAX, "%s", path);
+    for (unsigned steps = 0; length >= 0 && length < PATH_MAX && steps < 40; steps++) {
+        ssize_t size = readlink(target, link, sizeof link - 1);
+        if (size < 0) {
+            return true; /* not a link, or nothing there */
+        }
+        link[size] = '\0';
+        int folder = link[0] == '/' ? 0 : (int)(file_name(target) - target);
+        length = snprintf(next, sizeof next, "%.*s%s", folder, target, link);
+        memcpy(target, next, strlen(next) + 1);
+    }
+    errno = length < PATH_MAX ? ELOOP : ENAMETOOLONG;
+    return false;
+}
+
 static enum espimage_code write_to(const char *path, const uint8_t *data, size_t size,
                                    struct espimage_error *err)
 {
     struct stat status;
-    char resolved[PATH_MAX];
+    char target[PATH_MAX];
 
-    if (stat(path, &status) != 0) {
-        return write_and_rename(path, data, size, err);
-    }
-    if (S_ISREG(status.st_mode)) {
-        if (realpath(path, resolved) == NULL) {
-            return cannot_create(err);
-        }
-        return write_and_rename(resolved, data, size, err);
+    if (stat(path, &status) != 0 || S_ISREG(status.st_mode)) {
+        return follow_links(path, target) ? write_and_rename(target, data, size, err)
+                                          : cannot_create(err);
     }
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     return fd < 0 ? cannot_create(err) : write_and_close(fd, data, size, err);

@@ -96,7 +96,9 @@ static void underscores_to_hyphens(int argc, char **argv)
             continue;
         }
         for (char *c = argv[i] + 2; *c != '\0' && *c != '='; c++) {
-            *c = *c == '_' ? '-' : *c;
+            if (*c == '_') {
+                *c = '-';
+            }
         }
     }
 }

@@ -114,11 +114,43 @@ static bool occupies_memory(const GElf_Shdr *header)
     return (header->sh_flags & SHF_ALLOC) != 0 && header->sh_size > 0 && !tbss;
 }
 
-static enum espimage_code read_section(const GElf_Shdr *header, const char *name,
+/* The bytes that hold the names of sections; none when the ELF has no such table. */
+struct names {
+    const uint8_t *bytes;
+    size_t size;
+};
+
+/* Not left to elf_strptr(): of a compressed table it would unpack all, however much that is, and
+ * in one that does not end in NUL it searches all of the rest for each name. */
+static struct names find_names(Elf *elf, const uint8_t *bytes, size_t size)
+{
+    struct names names = {NULL, 0};
+    GElf_Shdr header;
+    size_t index = 0;
+    if (elf_getshdrstrndx(elf, &index) == 0 && index != 0 &&
+        gelf_getshdr(elf_getscn(elf, index), &header) != NULL && header.sh_type == SHT_STRTAB &&
+        header.sh_offset < size) {
+        names.bytes = bytes + header.sh_offset;
+        names.size = size - header.sh_offset;
+        names.size = header.sh_size < names.size ? header.sh_size : names.size;
+    }
+    return names;
+}
+
+static void read_name(const struct names *names, size_t at, char name[ESPIMAGE_SECTION_NAME])
+{
+    char raw[ESPIMAGE_SECTION_NAME + 4] = "";
+    for (size_t i = 0; i + 1 < sizeof raw && at < names->size && names->bytes[at] != 0; i++) {
+        raw[i] = (char)names->bytes[at++];
+    }
+    printable(name, ESPIMAGE_SECTION_NAME, raw[0] != '\0' ? raw : "(unnamed)");
+}
+
+static enum espimage_code read_section(const GElf_Shdr *header, const struct names *names,
                                        const uint8_t *bytes, size_t size,
                                        struct espimage_section *out, struct espimage_error *err)
 {
-    printable(out->name, sizeof out->name, name != NULL && name[0] != '\0' ? name : "(unnamed)");
+    read_name(names, header->sh_name, out->name);
     out->address = (uint32_t)header->sh_addr; /* of an ELF32: 32 bits each */
     out->size = (uint32_t)header->sh_size;
     out->bytes = NULL;
@@ -144,8 +176,7 @@ static enum espimage_code read_sections(Elf *elf, const uint8_t *bytes, size_t s
                                         struct espimage_section *sections, size_t *count,
                                         struct espimage_error *err)
 {
-    size_t names = 0;
-    bool has_names = elf_getshdrstrndx(elf, &names) == 0 && names != 0;
+    struct names names = find_names(elf, bytes, size);
     Elf_Scn *scn = NULL;
 
     while ((scn = elf_nextscn(elf, scn)) != NULL) {
@@ -158,8 +189,8 @@ static enum espimage_code read_sections(Elf *elf, const uint8_t *bytes, size_t s
         if (!occupies_memory(&header)) {
             continue;
         }
-        const char *name = has_names ? elf_strptr(elf, names, header.sh_name) : NULL;
-        enum espimage_code code = read_section(&header, name, bytes, size, &sections[*count], err);
+        enum espimage_code code =
+            read_section(&header, &names, bytes, size, &sections[*count], err);
         if (code != ESPIMAGE_OK) {
             return code;
         }

@@ -252,22 +252,36 @@ static uint8_t size_freq(const struct espimage_build_options *o)
     return (uint8_t)(o->map->code << 4 | o->flash_freq);
 }
 
-/* Inner header, segments, checksum. The bytes are zero before; at ends at plan->end. */
+/* Zeroed, for padding is never written. */
+static uint8_t *new_image(uint32_t size)
+{
+    return calloc(1, size > 0 ? size : 1);
+}
+
+/* Stored length of the segment that begins with piece `first`. */
+static uint32_t segment_size(const struct plan *plan, size_t first)
+{
+    uint32_t size = padded(plan->pieces[first].section);
+    for (size_t i = first + 1; i < plan->count && plan->pieces[i].joins; i++) {
+        size += padded(plan->pieces[i].section);
+    }
+    return size;
+}
+
+/* Inner header, segments, checksum, from `at` on. What is not written here is zero before. */
 static void put_segments(uint8_t *image, uint8_t *at, const espimage_firmware *fw,
                          const struct plan *plan, const struct espimage_build_options *o,
                          uint8_t sum)
 {
     at = put_header(at, MAGIC_V1, (uint8_t)plan->segments, o->flash_mode, size_freq(o),
                     espimage_firmware_entry(fw));
-    uint8_t *length = NULL;
     for (size_t i = 0; i < plan->count; i++) {
         const struct espimage_section *s = plan->pieces[i].section;
         if (!plan->pieces[i].joins) {
             put_le32(at, s->address);
-            length = at + 4;
+            put_le32(at + 4, segment_size(plan, i));
             at += HEADER_SIZE;
         }
-        put_le32(length, get_le32(length) + padded(s));
         put(at, s->bytes, s->size);
         sum = checksum_xor(sum, s->bytes, s->size);
         at += padded(s);
@@ -275,54 +289,66 @@ static void put_segments(uint8_t *image, uint8_t *at, const espimage_firmware *f
     image[plan->end - 1] = sum;
 }
 
+/* Everything of an image but its CRC, into zeroed bytes. */
+static void put_image(uint8_t *image, const espimage_firmware *fw, const struct plan *plan,
+                      const struct espimage_build_options *o)
+{
+    struct espimage_irom irom = espimage_firmware_irom(fw);
+    bool settings = profiles[o->profile].flash_settings_outside;
+    uint8_t app = (uint8_t)(o->app - 1 + profiles[o->profile].first_app);
+    uint8_t sum = CHECKSUM_INIT;
+
+    uint8_t *at = put_header(image, MAGIC_V2, SECOND_BYTE, settings ? o->flash_mode : 0,
+                             settings ? size_freq(o) : app, espimage_firmware_entry(fw));
+    put_le32(at + 4, plan->irom_size);
+    if (irom.size > 0) {
+        put(image + IROM_OFFSET, irom.bytes, irom.size);
+    }
+    if (o->irom_checksum && irom.size > 0) {
+        sum = checksum_xor(sum, irom.bytes, irom.size);
+    }
+    put_segments(image, image + IROM_OFFSET + plan->irom_size, fw, plan, o, sum);
+}
+
+static enum espimage_code check_firmware(const espimage_firmware *fw,
+                                         const struct espimage_build_options *options,
+                                         struct espimage_notes *notes, struct espimage_error *err)
+{
+    enum espimage_code code = check_options(options, err);
+    if (code == ESPIMAGE_OK) {
+        code = check_memories(fw, notes, err);
+    }
+    return code == ESPIMAGE_OK ? check_entry(fw, err) : code;
+}
+
 enum espimage_code espimage_image_build(const espimage_firmware *fw,
                                         const struct espimage_build_options *options,
                                         struct espimage_bytes *out, struct espimage_notes *notes,
                                         struct espimage_error *err)
 {
-    struct plan plan = {0};
-    struct espimage_irom irom = espimage_firmware_irom(fw);
-    uint32_t irom_size = round_up(irom.size, IROM_ALIGN);
+    struct plan plan = {.irom_size = round_up(espimage_firmware_irom(fw).size, IROM_ALIGN)};
     uint32_t size = 0;
     uint8_t *image = NULL;
-    enum espimage_code code = check_options(options, err);
+    enum espimage_code code = check_firmware(fw, options, notes, err);
 
     if (code == ESPIMAGE_OK) {
-        code = check_memories(fw, notes, err);
+        code =
+            make_plan(fw, profiles[options->profile].named_first, profiles[options->profile].merge,
+                      IROM_OFFSET + plan.irom_size, &plan, err);
     }
     if (code == ESPIMAGE_OK) {
-        code = check_entry(fw, err);
-    }
-    if (code == ESPIMAGE_OK) {
-        code = make_plan(fw, profiles[options->profile].named_first,
-                         profiles[options->profile].merge, IROM_OFFSET + irom_size, &plan, err);
+        size = plan.end + (profiles[options->profile].crc ? CRC_SIZE : 0);
+        code = check_slot(options, size, notes, err);
     }
     if (code != ESPIMAGE_OK) {
         goto done;
     }
-    size = plan.end + (profiles[options->profile].crc ? CRC_SIZE : 0);
-    code = check_slot(options, size, notes, err);
-    if (code != ESPIMAGE_OK) {
-        goto done;
-    }
-    image = calloc(1, size);
+    image = new_image(size);
     if (image == NULL) {
         code = error_no_memory(err);
         goto done;
     }
-    bool settings = profiles[options->profile].flash_settings_outside;
-    uint8_t app = (uint8_t)(options->app - 1 + profiles[options->profile].first_app);
-    uint8_t *at = put_header(image, MAGIC_V2, SECOND_BYTE, settings ? options->flash_mode : 0,
-                             settings ? size_freq(options) : app, espimage_firmware_entry(fw));
-    put_le32(at + 4, irom_size);
-    if (irom.size > 0) {
-        put(image + IROM_OFFSET, irom.bytes, irom.size);
-    }
-    uint8_t sum = CHECKSUM_INIT;
-    if (options->irom_checksum) {
-        sum = checksum_xor(sum, irom.bytes, irom.size);
-    }
-    put_segments(image, image + IROM_OFFSET + irom_size, fw, &plan, options, sum);
+    put_image(image, fw, &plan, options);
     if (profiles[options->profile].crc) {
         put_le32(image + plan.end, espimage_image_crc(image, size));
     }
@@ -342,21 +368,15 @@ enum espimage_code espimage_no_boot_build(const espimage_firmware *fw,
 {
     struct plan plan = {0};
     uint8_t *image = NULL;
-    enum espimage_code code = check_options(options, err);
+    enum espimage_code code = check_firmware(fw, options, NULL, err);
 
-    if (code == ESPIMAGE_OK) {
-        code = check_memories(fw, NULL, err);
-    }
-    if (code == ESPIMAGE_OK) {
-        code = check_entry(fw, err);
-    }
     if (code == ESPIMAGE_OK) {
         code = make_plan(fw, false, false, 0, &plan, err);
     }
     if (code != ESPIMAGE_OK) {
         goto done;
     }
-    image = calloc(1, plan.end);
+    image = new_image(plan.end);
     if (image == NULL) {
         code = error_no_memory(err);
         goto done;

@@ -119,7 +119,7 @@ static void replace(struct slot *slot, struct counted *fresh)
 
 static bool same_image(const struct counted *a, const struct espimage_bytes *b)
 {
-    return a != NULL && a->snapshot.image.size == b->size &&
+    return a != NULL && b->data != NULL && a->snapshot.image.size == b->size &&
            memcmp(a->snapshot.image.data, b->data, b->size) == 0;
 }
 
