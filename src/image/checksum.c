@@ -24,7 +24,12 @@ uint8_t checksum_xor(uint8_t sum, const uint8_t *bytes, size_t size)
 
 uint32_t checksum_crc32(const uint8_t *bytes, size_t size)
 {
-    return (uint32_t)crc32_z(0, bytes, size);
+    return checksum_crc32_more(0, bytes, size);
+}
+
+uint32_t checksum_crc32_more(uint32_t crc, const uint8_t *bytes, size_t size)
+{
+    return (uint32_t)crc32_z(crc, bytes, size);
 }
 
 uint32_t checksum_device_crc(uint32_t crc)
