@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+#include "support/firmware_builder.h"
+#include "support/test.h"
+
+#define MAP(code) (UINT32_C(1) << (code))
+#define SPLIT_512 MAP(0)
+#define SPLIT_1M  (MAP(2) | MAP(3) | MAP(4))
+#define WINDOWED  (MAP(5) | MAP(6) | MAP(8) | MAP(9))
+#define ALL       (SPLIT_512 | SPLIT_1M | WINDOWED)
+
+struct link_case {
+    const char *name;
+    uint32_t address; /* of irom */
+    enum espimage_layout layout;
+    uint32_t flash_address;
+    espimage_map_set app1;
+    espimage_map_set app2;
+    const char *reason;
+    const char *advice; /* "": none */
+};
+
+#define NEW_SCRIPTS "eagle.app.v6.new.*.ld"
+#define OLD_SCRIPTS "eagle.app.v6.old.*.ld"
+
+static const struct link_case link_rows[] = {
+    {"app1", 0x40201010, ESPIMAGE_LAYOUT_OTA, 0x1000, ALL, WINDOWED,
+     "linked at 0x40201010: app1 of 512KB, 1MB, 2MB, 4MB; either of 2MB-c1, 4MB-c1, 8MB, 16MB", ""},
+    {"app2 of 512KB", 0x40241010, ESPIMAGE_LAYOUT_OTA, 0x41000, 0, SPLIT_512,
+     "linked at 0x40241010: app2 of 512KB", ""},
+    {"app2 of 1MB", 0x40281010, ESPIMAGE_LAYOUT_OTA, 0x81000, 0, SPLIT_1M,
+     "linked at 0x40281010: app2 of 1MB, 2MB, 4MB", ""},
+    {"rBoot ROM 0", 0x40202010, ESPIMAGE_LAYOUT_RBOOT, 0x2000, 0, 0,
+     "linked at 0x40202010, as an rBoot ROM at flash address 0x02000", "--profile rboot"},
+    {"rBoot ROM 1", 0x40282010, ESPIMAGE_LAYOUT_RBOOT, 0x82000, 0, 0,
+     "linked at 0x40282010, as an rBoot ROM at flash address 0x82000", "--profile rboot"},
+    {"16 bytes into sector 0", 0x40200010, ESPIMAGE_LAYOUT_RBOOT, 0, 0, 0, "0x40200010",
+     "--profile rboot"},
+    {"16 bytes into another sector", 0x40291010, ESPIMAGE_LAYOUT_RBOOT, 0x91000, 0, 0, "0x40291010",
+     "--profile rboot"},
+    {"no bootloader 0x10000", 0x40210000, ESPIMAGE_LAYOUT_NO_BOOT, 0x10000, 0, 0,
+     "linked at 0x40210000, for no bootloader (eagle.app.v6.ld)", NEW_SCRIPTS},
+    {"no bootloader 0x40000", 0x40240000, ESPIMAGE_LAYOUT_NO_BOOT, 0x40000, 0, 0,
+     "linked at 0x40240000, for no bootloader (eagle.app.v6.ld)", "--no-boot"},
+    {"start of the window", 0x40200000, ESPIMAGE_LAYOUT_NO_BOOT, 0, 0, 0, "0x40200000",
+     NEW_SCRIPTS},
+    {"start of slot 1", 0x40201000, ESPIMAGE_LAYOUT_NO_BOOT, 0x1000, 0, 0, "0x40201000",
+     NEW_SCRIPTS},
+    {"old bootloader 0x11000", 0x40211000, ESPIMAGE_LAYOUT_OLD_BOOT, 0x11000, 0, 0,
+     "linked at 0x40211000, for the old bootloader (" OLD_SCRIPTS ")", NEW_SCRIPTS},
+    {"old bootloader 0x51000", 0x40251000, ESPIMAGE_LAYOUT_OLD_BOOT, 0x51000, 0, 0, OLD_SCRIPTS,
+     NEW_SCRIPTS},
+    {"old bootloader 0x91000", 0x40291000, ESPIMAGE_LAYOUT_OLD_BOOT, 0x91000, 0, 0, OLD_SCRIPTS,
+     NEW_SCRIPTS},
+    {"app2 of 1024+1024, physically", 0x40301010, ESPIMAGE_LAYOUT_OUTSIDE_WINDOW, 0x101010, 0, 0,
+     "linked at 0x40301010 to 0x40301015, outside the 1 MB window that ends at 0x40300000",
+     "eagle.app.v6.new.2048.ld serves both slots"},
+    {"just outside", 0x40300000, ESPIMAGE_LAYOUT_OUTSIDE_WINDOW, 0x100000, 0, 0, "0x40300000 to",
+     "0x40201010"},
+    {"across the end", 0x402FFFFC, ESPIMAGE_LAYOUT_OUTSIDE_WINDOW, 0xFFFFC, 0, 0,
+     "linked at 0x402FFFFC to 0x40300001, outside", "make the part in flash smaller"},
+    {"up to the end", 0x402FFFFB, ESPIMAGE_LAYOUT_UNKNOWN, 0xFFFFB, 0, 0, "0x402FFFFB",
+     NEW_SCRIPTS},
+    {"near app1", 0x40201014, ESPIMAGE_LAYOUT_UNKNOWN, 0x1014, 0, 0,
+     "linked at 0x40201014, which is no slot of any flash map", NEW_SCRIPTS},
+    {"nothing in flash", 0, ESPIMAGE_LAYOUT_NO_IROM, 0, 0, 0, "nothing is linked into flash",
+     ".irom0.text"},
+};
+
+static void test_link(void **state)
+{
+    const struct link_case *row = *state;
+    struct espimage_link link;
+    espimage_firmware *fw = firmware_tiny(row->address);
+    espimage_classify(fw, &link);
+    espimage_firmware_free(fw);
+    assert_int_equal(link.layout, row->layout);
+    assert_int_equal(link.address, row->address);
+    assert_int_equal(link.flash_address, row->flash_address);
+    assert_int_equal(link.app1_maps, row->app1);
+    assert_int_equal(link.app2_maps, row->app2);
+    if (row->layout == ESPIMAGE_LAYOUT_OTA) {
+        assert_int_equal(link.fits, ALL);
+        assert_string_equal(link.reason, row->reason);
+    }
+    assert_mentions(link.reason, row->reason);
+    assert_mentions(link.advice, row->advice);
+    assert_int_equal(link.advice[0] == '\0', row->advice[0] == '\0');
+}
+
+struct fit_case {
+    const char *name;
+    uint32_t size; /* of the image */
+    espimage_map_set fits;
+};
+
+static const struct fit_case fit_rows[] = {
+    {"as large as 512KB takes", 0x39FF4, ALL},
+    {"one line more", 0x3A004, SPLIT_1M | WINDOWED},
+    {"as large as 1MB takes", 0x79FF4, SPLIT_1M | WINDOWED},
+    {"one line more again", 0x7A004, WINDOWED},
+    {"as large as 1024+1024 takes", 0xF9FF4, WINDOWED},
+    {"too large for all", 0xFA004, 0},
+};
+
+static void test_fit(void **state)
+{
+    const struct fit_case *row = *state;
+    struct espimage_link link;
+    espimage_firmware *fw = firmware_of_image_size(0x40201010, row->size);
+    assert_int_equal(espimage_image_size(fw), row->size);
+    espimage_classify(fw, &link);
+    espimage_firmware_free(fw);
+    assert_int_equal(link.layout, ESPIMAGE_LAYOUT_OTA);
+    assert_int_equal(link.fits, row->fits);
+}
+
+static void test_slots(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t address;
+        const char *map;
+        unsigned slots;
+    } cases[] = {
+        {0x40201010, "512KB", 1},
+        {0x40201010, "4MB", 1},
+        {0x40201010, "2MB-c1", 3},
+        {0x40201010, "256KB", 0},
+        {0x40241010, "512KB", 2},
+        {0x40241010, "1MB", 0},
+        {0x40281010, "1MB", 2},
+        {0x40281010, "512KB", 0},
+        {0x40281010, "16MB", 0},
+        {0x40202010, "1MB", 0},
+        {0, "1MB", 0},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct espimage_link link;
+        espimage_firmware *fw = firmware_tiny(cases[i].address);
+        espimage_classify(fw, &link);
+        espimage_firmware_free(fw);
+        assert_int_equal(espimage_link_slots(&link, espimage_flash_map_by_name(cases[i].map)),
+                         cases[i].slots);
+    }
+}
+
+struct refuse_case {
+    const char *name;
+    uint32_t address;
+    const char *map;
+    struct telling tells;
+};
+
+#define SPLIT_WANTED "0x40201010 for app1 or 0x40281010 for app2 of the 1MB map"
+
+static const struct refuse_case refuse_rows[] = {
+    {"app2 of 512KB for 1MB",
+     0x40241010,
+     "1MB",
+     {"linked at 0x40241010: app2 of 512KB", SPLIT_WANTED, "eagle.app.v6.new.1024.app2.ld"}},
+    {"app2 of 1MB for 512KB",
+     0x40281010,
+     "512KB",
+     {"app2 of 1MB, 2MB, 4MB", "0x40201010 for app1 or 0x40241010 for app2 of the 512KB map",
+      "eagle.app.v6.new.512.app2.ld"}},
+    {"app2 of 1MB for 2MB-c1",
+     0x40281010,
+     "2MB-c1",
+     {"linked at 0x40281010", "0x40201010 for both slots of the 2MB-c1 map",
+      "eagle.app.v6.new.2048.ld"}},
+    {"map without slots",
+     0x40201010,
+     "256KB",
+     {"linked at 0x40201010", "a flash map with two slots, not 256KB", "espimagetool maps"}},
+    {"no bootloader", 0x40210000, "1MB", {"for no bootloader", SPLIT_WANTED, NEW_SCRIPTS}},
+    {"old bootloader", 0x40211000, "1MB", {"for the old bootloader", SPLIT_WANTED, NEW_SCRIPTS}},
+    {"rBoot", 0x40202010, "1MB", {"rBoot ROM", SPLIT_WANTED, "--profile rboot"}},
+    {"outside the window",
+     0x40301010,
+     "2MB-c1",
+     {"outside the 1 MB window", "0x40201010 for both slots of the 2MB-c1 map",
+      "eagle.app.v6.new.2048.ld"}},
+    {"nothing in flash",
+     0,
+     "1MB",
+     {"nothing is linked into flash", SPLIT_WANTED, "ICACHE_FLASH_ATTR"}},
+    {"somewhere", 0x40201014, "1MB", {"no slot of any flash map", SPLIT_WANTED, NEW_SCRIPTS}},
+};
+
+static void test_refuse(void **state)
+{
+    const struct refuse_case *row = *state;
+    struct espimage_error err;
+    struct espimage_link link;
+    const struct espimage_flash_map *map = espimage_flash_map_by_name(row->map);
+    espimage_firmware *fw = firmware_tiny(row->address);
+    espimage_classify(fw, &link);
+    espimage_firmware_free(fw);
+    assert_int_equal(espimage_link_slots(&link, map), 0);
+    assert_code(ESPIMAGE_ERR_LAYOUT, espimage_link_refuse(&link, map, &err), &err);
+    assert_tells(&err, &row->tells);
+}
+
+static void test_layout_names(void **state)
+{
+    (void)state;
+    assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_OTA), "ota");
+    assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_RBOOT), "rboot");
+    assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_NO_BOOT), "no-boot");
+    assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_OLD_BOOT), "old-boot");
+    assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_OUTSIDE_WINDOW), "outside-window");
+    assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_NO_IROM), "no-irom");
+    assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_UNKNOWN), "unknown");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_layout_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL) + run_table("links", link_rows, test_link) +
+           run_table("fits", fit_rows, test_fit) + run_table("refusals", refuse_rows, test_refuse);
+}

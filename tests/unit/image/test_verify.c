@@ -1,0 +1,756 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/bytes.h"
+#include "support/firmware_builder.h"
+#include "support/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BOOT  (1U << ESPIMAGE_CONSUMER_BOOT)
+#define RBOOT (1U << ESPIMAGE_CONSUMER_RBOOT)
+#define OTA2  (1U << ESPIMAGE_CONSUMER_OTA2)
+#define OTA3  (1U << ESPIMAGE_CONSUMER_OTA3)
+#define OTA   (OTA2 | OTA3)
+#define LOAD  (BOOT | RBOOT)
+
+struct rule_case {
+    const char *name;
+    unsigned consumers;
+};
+
+/* Who refuses an image that breaks the rule, in the order of a report. */
+static const struct rule_case rule_rows[] = {
+    {"file.image", LOAD | OTA}, {"boot.header", BOOT},       {"rboot.header", RBOOT},
+    {"load.irom", LOAD},        {"load.inner-header", LOAD}, {"load.segments", LOAD},
+    {"load.addresses", LOAD},   {"load.entry", LOAD},        {"boot.checksum", BOOT},
+    {"rboot.checksum", RBOOT},  {"ota.header", OTA},         {"ota.app-number", OTA},
+    {"ota.length", OTA2},       {"ota.partition", OTA3},     {"ota.crc", OTA},
+    {"wire.length", 0},         {"format.padding", 0},       {"format.entries", 0},
+    {"format.settings", 0},     {"format.map", 0},           {"format.end", 0},
+};
+
+static void test_rules(void **state)
+{
+    (void)state;
+    assert_int_equal(espimage_rule_count(), COUNT(rule_rows));
+    for (size_t i = 0; i < COUNT(rule_rows); i++) {
+        assert_string_equal(espimage_rule_at(i)->name, rule_rows[i].name);
+        assert_int_equal(espimage_rule_at(i)->consumers, rule_rows[i].consumers);
+        assert_true(espimage_rule_at(i)->demand[0] != '\0');
+    }
+}
+
+static void test_consumer_names(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"boot", "rboot", "ota2", "ota3"};
+    enum espimage_consumer consumer;
+    for (size_t i = 0; i < ESPIMAGE_CONSUMER_COUNT; i++) {
+        assert_string_equal(espimage_consumer_name((enum espimage_consumer)i), names[i]);
+        assert_true(espimage_consumer_title((enum espimage_consumer)i)[0] != '\0');
+        assert_true(espimage_consumer_by_name(names[i], &consumer));
+        assert_int_equal(consumer, i);
+    }
+    assert_true(espimage_consumer_by_name("OTA3", &consumer));
+    assert_false(espimage_consumer_by_name("ota", &consumer));
+    assert_string_equal(espimage_outcome_name(ESPIMAGE_PASS), "pass");
+    assert_string_equal(espimage_outcome_name(ESPIMAGE_FAIL), "fail");
+    assert_string_equal(espimage_outcome_name(ESPIMAGE_WARN), "warn");
+    assert_string_equal(espimage_outcome_name(ESPIMAGE_UNKNOWN), "unknown");
+}
+
+/* True when the space-separated list holds the word. */
+static bool listed(const char *list, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *at = list; at != NULL && (at = strstr(at, word)) != NULL; at += length) {
+        bool begins = at == list || at[-1] == ' ';
+        if (begins && (at[length] == ' ' || at[length] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Rules by outcome; every rule that is not listed must pass. */
+struct expected {
+    const char *fail;
+    const char *warn;
+    const char *unknown;
+    unsigned refusers;
+};
+
+static enum espimage_outcome expected_outcome(const struct expected *e, const char *rule)
+{
+    return listed(e->fail, rule)      ? ESPIMAGE_FAIL
+           : listed(e->warn, rule)    ? ESPIMAGE_WARN
+           : listed(e->unknown, rule) ? ESPIMAGE_UNKNOWN
+                                      : ESPIMAGE_PASS;
+}
+
+static void check_verdicts(const struct espimage_report *report, unsigned refusers)
+{
+    for (unsigned i = 0; i < ESPIMAGE_CONSUMER_COUNT; i++) {
+        const struct espimage_verdict *verdict = &report->verdicts[i];
+        bool accepts = (refusers & 1U << i) == 0;
+        if (verdict->accepts != accepts) {
+            print_error("%s %s it\n", espimage_consumer_name((enum espimage_consumer)i),
+                        verdict->accepts ? "accepts" : "refuses");
+        }
+        assert_int_equal(verdict->accepts, accepts);
+        assert_int_equal(verdict->because == NULL, accepts);
+        if (verdict->because != NULL) {
+            assert_true((verdict->because->rule->consumers & 1U << i) != 0);
+            assert_true(verdict->because->outcome == ESPIMAGE_FAIL ||
+                        verdict->because->outcome == ESPIMAGE_UNKNOWN);
+        }
+    }
+}
+
+static void check_report(const struct espimage_report *report, const struct expected *expected)
+{
+    assert_int_equal(report->count, espimage_rule_count());
+    for (size_t i = 0; i < report->count; i++) {
+        const struct espimage_finding *f = &report->findings[i];
+        enum espimage_outcome wanted = expected_outcome(expected, f->rule->name);
+        assert_ptr_equal(f->rule, espimage_rule_at(i));
+        assert_true(f->found[0] != '\0');
+        if (f->outcome != wanted) {
+            print_error("%s: %s, not %s: %s\n", f->rule->name, espimage_outcome_name(f->outcome),
+                        espimage_outcome_name(wanted), f->found);
+        }
+        assert_int_equal(f->outcome, wanted);
+    }
+    check_verdicts(report, expected->refusers);
+}
+
+enum base {
+    TINY,    /* firmware_tiny(): see test_image_build.c for its bytes */
+    LARGE,   /* 0x3A004 bytes, for the slot of 1MB */
+    V1_3,    /* no outer header, three segments, a slot's number as flash settings, CRC */
+    V1_4,    /* the same with four segments */
+    IROM_SUM /* rBoot's checksum with irom, CRC behind it */
+};
+
+static struct espimage_bytes without_boot(size_t segments)
+{
+    struct espimage_error err;
+    struct espimage_bytes built = {0};
+    struct espimage_build_options options = options_usual();
+    const struct espimage_section sections[] = {
+        section(".text", 0x40100000, 16, content()),
+        section(".data", 0x3FFE8000, 8, content()),
+        section(".rodata", 0x3FFE8100, 8, content()),
+        section(".rtc", 0x60001000, 4, content()),
+    };
+    espimage_firmware *fw = firmware(0x40100000, sections, segments);
+    options.map = espimage_flash_map_by_name("512KB");
+    options.flash_freq = 1; /* size/freq byte 01 */
+    assert_ok(espimage_no_boot_build(fw, &options, &built, &err), &err);
+    espimage_firmware_free(fw);
+    return built;
+}
+
+static struct espimage_bytes irom_sum(void)
+{
+    struct espimage_build_options options = options_usual();
+    espimage_firmware *fw = firmware_tiny(0x40202010);
+    options.irom_checksum = true;
+    struct espimage_bytes built = image(fw, &options);
+    espimage_firmware_free(fw);
+    return built;
+}
+
+static struct espimage_bytes build_base(enum base base)
+{
+    struct espimage_build_options options = options_usual();
+    if (base == IROM_SUM) {
+        return irom_sum();
+    }
+    if (base == V1_3 || base == V1_4) {
+        struct espimage_bytes built = without_boot(base == V1_3 ? 3 : 4);
+        built.data = realloc(built.data, built.size + 4);
+        assert_non_null(built.data);
+        built.size += 4;
+        seal(built.data, built.size);
+        return built;
+    }
+    espimage_firmware *fw =
+        base == LARGE ? firmware_of_image_size(0x40201010, 0x3A004) : firmware_tiny(0x40201010);
+    struct espimage_bytes built = image(fw, &options);
+    espimage_firmware_free(fw);
+    return built;
+}
+
+struct poke {
+    uint32_t at;
+    uint8_t bytes;
+    uint32_t value;
+};
+
+struct verify_case {
+    const char *name;
+    enum base base;
+    struct poke poke[3];
+    int longer; /* bytes appended or cut off */
+    bool unsealed;
+    const char *map; /* option; NULL: by the image */
+    struct espimage_verify_options options;
+    struct expected expected;
+};
+
+#define BEHIND_IROM                                                                                \
+    "load.inner-header load.segments load.addresses load.entry boot.checksum rboot.checksum "      \
+    "format.padding format.entries format.settings format.end"
+#define BEHIND_INNER "load.entry boot.checksum rboot.checksum format.padding format.end"
+#define ALL_RULES                                                                                  \
+    "boot.header rboot.header load.irom " BEHIND_IROM " ota.header ota.app-number ota.length "     \
+    "ota.partition ota.crc wire.length format.map"
+#define NO_MAP "ota.length ota.partition format.map"
+#define NONE                                                                                       \
+    {                                                                                              \
+        NULL, NULL, NULL, 0                                                                        \
+    }
+
+static const struct verify_case rows[] = {
+    {"as built", TINY, {{0}}, 0, false, NULL, {0}, NONE},
+    {"large, as built", LARGE, {{0}}, 0, false, NULL, {0}, NONE},
+    {"meant for its slot", TINY, {{0}}, 0, false, "1MB", {.app = 1}, NONE},
+
+    {"not an image",
+     TINY,
+     {{0, 1, 0x00}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"file.image", NULL, ALL_RULES, LOAD | OTA}},
+    {"second byte",
+     TINY,
+     {{1, 1, 3}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"boot.header rboot.header ota.header", NULL, NULL, LOAD | OTA}},
+    {"E9 04 with irom", TINY, {{0, 1, 0xE9}}, 0, false, NULL, {0}, {"ota.header", NULL, NULL, OTA}},
+    {"E9 03", V1_3, {{0}}, 0, false, NULL, {0}, {"boot.header", NULL, NULL, BOOT}},
+    {"E9 04", V1_4, {{0}}, 0, false, NULL, {0}, {"ota.header", NULL, NULL, OTA}},
+
+    {"irom leaves the file",
+     TINY,
+     {{12, 4, 0x1000}},
+     0,
+     false,
+     "1MB",
+     {0},
+     {"load.irom", NULL, BEHIND_IROM, LOAD}},
+    {"irom leaves the file, no map",
+     TINY,
+     {{12, 4, 0x1000}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"load.irom", NO_MAP, BEHIND_IROM, LOAD}},
+    {"no inner header",
+     TINY,
+     {{12, 4, 84 - 16}},
+     0,
+     false,
+     "1MB",
+     {0},
+     {"load.inner-header", NULL,
+      "load.segments load.addresses load.entry boot.checksum rboot.checksum format.padding "
+      "format.entries format.settings format.end",
+      LOAD}},
+    {"inner magic",
+     TINY,
+     {{32, 1, 0xE8}},
+     0,
+     false,
+     NULL,
+     {0},
+     {NULL, "load.inner-header", NULL, 0}},
+    {"segment leaves the file",
+     TINY,
+     {{56, 4, 0x1000}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"load.segments", NULL, BEHIND_INNER, LOAD}},
+    {"too many segments",
+     TINY,
+     {{33, 1, 9}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"load.segments load.addresses" /* it takes zeros for headers */, NULL, BEHIND_INNER, LOAD}},
+    {"segment to nowhere",
+     TINY,
+     {{40, 4, 0x20000000}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"load.addresses", NULL, NULL, LOAD}},
+    {"segment to flash",
+     TINY,
+     {{40, 4, 0x40210000}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"load.addresses", NULL, NULL, LOAD}},
+    {"segment into a word",
+     TINY,
+     {{40, 4, 0x3FFE8002}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"load.addresses", NULL, NULL, LOAD}},
+    {"segment past DRAM",
+     TINY,
+     {{40, 4, 0x3FFFC000}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"load.addresses", NULL, NULL, LOAD}},
+    {"segment at the end of DRAM", TINY, {{40, 4, 0x3FFFBFFC}}, 0, false, NULL, {0}, NONE},
+    {"segment over the end of IRAM",
+     TINY,
+     {{52, 4, 0x4010BFFC}, {4, 4, 0x4010BFFC}, {36, 4, 0x4010BFFC}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"load.addresses", NULL, NULL, LOAD}},
+    {"entry behind IRAM",
+     TINY,
+     {{52, 4, 0x4010BFFC}, {4, 4, 0x4010C000}, {36, 4, 0x4010C000}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"load.addresses load.entry", NULL, NULL, LOAD}},
+    {"segment to RTC", TINY, {{40, 4, 0x60001000}}, 0, false, NULL, {0}, NONE},
+    {"entry in no segment",
+     TINY,
+     {{4, 4, 0x40100008}, {36, 4, 0x40100008}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"load.entry", NULL, NULL, LOAD}},
+    {"entry in DRAM",
+     TINY,
+     {{4, 4, 0x3FFE8000}, {36, 4, 0x3FFE8000}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"load.entry", NULL, NULL, LOAD}},
+
+    {"checksum",
+     TINY,
+     {{79, 1, 0x49}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"boot.checksum rboot.checksum", NULL, NULL, LOAD}},
+    {"a segment's byte",
+     TINY,
+     {{60, 1, 0xFF}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"boot.checksum rboot.checksum", NULL, NULL, LOAD}},
+    {"an irom byte", TINY, {{16, 1, 0xFF}}, 0, false, NULL, {0}, NONE},
+    {"rBoot expects irom in it",
+     TINY,
+     {{0}},
+     0,
+     false,
+     NULL,
+     {.irom_checksum = true},
+     {"rboot.checksum", NULL, NULL, RBOOT}},
+    {"irom in it, rBoot expects so",
+     IROM_SUM,
+     {{0}},
+     0,
+     false,
+     NULL,
+     {.irom_checksum = true},
+     {"boot.checksum", NULL, NULL, BOOT}},
+    {"irom in it",
+     IROM_SUM,
+     {{0}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"boot.checksum rboot.checksum", NULL, NULL, LOAD}},
+    {"checksum cut off",
+     TINY,
+     {{0}},
+     -8,
+     false,
+     NULL,
+     {0},
+     {"boot.checksum rboot.checksum", NULL, "format.end", LOAD}},
+
+    {"app 0", TINY, {{3, 1, 0}}, 0, false, NULL, {0}, {"ota.app-number", NULL, NULL, OTA}},
+    {"app 3", TINY, {{3, 1, 3}}, 0, false, NULL, {0}, {"ota.app-number", NULL, NULL, OTA}},
+    {"flash settings for the app",
+     TINY,
+     {{3, 1, 0x20}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"ota.app-number", NULL, NULL, OTA}},
+    {"app 2", TINY, {{3, 1, 2}}, 0, false, NULL, {0}, NONE},
+    {"meant for the other slot",
+     TINY,
+     {{0}},
+     0,
+     false,
+     NULL,
+     {.app = 2},
+     {"ota.app-number", NULL, NULL, OTA}},
+    {"longer than the slot",
+     LARGE,
+     {{0}},
+     0,
+     false,
+     "512KB",
+     {0},
+     {"ota.length ota.partition", NULL, NULL, OTA}},
+    {"longer than the slot by the image",
+     LARGE,
+     {{0x39FA3, 1, 0x00}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"ota.length ota.partition", NULL, NULL, OTA}},
+    {"longer than the slot, partition larger",
+     LARGE,
+     {{0}},
+     0,
+     false,
+     "512KB",
+     {.partition = 0x3A004},
+     {"ota.length", NULL, NULL, OTA2}},
+    {"as long as the slot",
+     LARGE,
+     {{0}},
+     0x7A000 - 0x3A004,
+     false,
+     NULL,
+     {0},
+     {NULL, "format.end", NULL, 0}},
+    {"four bytes longer than the slot",
+     LARGE,
+     {{0}},
+     0x7A004 - 0x3A004,
+     false,
+     NULL,
+     {0},
+     {"ota.length ota.partition", "format.end", NULL, OTA}},
+    {"as long as the partition", LARGE, {{0}}, 0, false, NULL, {.partition = 0x3A004}, NONE},
+    {"longer than the partition",
+     LARGE,
+     {{0}},
+     0,
+     false,
+     NULL,
+     {.partition = 0x3A003},
+     {"ota.partition", NULL, NULL, OTA3}},
+    {"CRC", TINY, {{80, 1, 0x80}}, 0, true, NULL, {0}, {"ota.crc", NULL, NULL, OTA}},
+    {"CRC, one bit", TINY, {{83, 1, 0xBB}}, 0, true, NULL, {0}, {"ota.crc", NULL, NULL, OTA}},
+    {"CRC cut off", TINY, {{0}}, -4, true, NULL, {0}, {"ota.crc", "format.end", NULL, OTA}},
+    {"irom byte, CRC left",
+     TINY,
+     {{16, 1, 0xFF}},
+     0,
+     true,
+     NULL,
+     {0},
+     {"ota.crc", NULL, NULL, OTA}},
+
+    {"one byte more", TINY, {{0}}, 1, false, NULL, {0}, {NULL, "wire.length format.end", NULL, 0}},
+    {"four bytes more", TINY, {{0}}, 4, false, NULL, {0}, {NULL, "format.end", NULL, 0}},
+    {"unpadded segment",
+     TINY,
+     {{56, 4, 6}},
+     0,
+     false,
+     NULL,
+     {0},
+     {NULL, "format.padding", NULL, 0}},
+    {"entries differ",
+     TINY,
+     {{4, 4, 0x40100000}},
+     0,
+     false,
+     NULL,
+     {0},
+     {NULL, "format.entries", NULL, 0}},
+    {"unknown mode", TINY, {{34, 1, 4}}, 0, false, NULL, {0}, {NULL, "format.settings", NULL, 0}},
+    {"unknown clock",
+     TINY,
+     {{35, 1, 0x23}},
+     0,
+     false,
+     NULL,
+     {0},
+     {NULL, "format.settings", NULL, 0}},
+    {"unknown map",
+     TINY,
+     {{35, 1, 0x70}},
+     0,
+     false,
+     NULL,
+     {0},
+     {NULL, "format.settings " NO_MAP, NULL, 0}},
+    {"unknown map, another given",
+     TINY,
+     {{35, 1, 0x70}},
+     0,
+     false,
+     "1MB",
+     {0},
+     {NULL, "format.settings", NULL, 0}},
+    {"map without slots", TINY, {{35, 1, 0x10}}, 0, false, NULL, {0}, {NULL, NO_MAP, NULL, 0}},
+    {"map with a remark",
+     TINY,
+     {{35, 1, 0x80}},
+     0,
+     false,
+     NULL,
+     {0},
+     {NULL, "format.map", NULL, 0}},
+};
+
+static void change(struct espimage_bytes *built, const struct verify_case *row)
+{
+    if (row->longer != 0) {
+        size_t size = built->size + (size_t)row->longer;
+        built->data = realloc(built->data, size);
+        assert_non_null(built->data);
+        if (size > built->size) {
+            memset(built->data + built->size, 0, size - built->size);
+        }
+        built->size = size;
+    }
+    for (size_t i = 0; i < COUNT(row->poke); i++) {
+        for (size_t n = 0; n < row->poke[i].bytes; n++) {
+            built->data[row->poke[i].at + n] = (uint8_t)(row->poke[i].value >> 8 * n);
+        }
+    }
+    if (!row->unsealed) {
+        seal(built->data, built->size);
+    }
+}
+
+static void test_case(void **state)
+{
+    const struct verify_case *row = *state;
+    struct espimage_report report;
+    struct espimage_verify_options options = row->options;
+    struct espimage_bytes built = build_base(row->base);
+    if (row->base == LARGE && row->poke[0].bytes != 0) {
+        assert_int_equal(built.data[row->poke[0].at], 0x20); /* the size/freq byte */
+    }
+    change(&built, row);
+    options.map = row->map != NULL ? espimage_flash_map_by_name(row->map) : NULL;
+    espimage_verify(built.data, built.size, &options, &report);
+    check_report(&report, &row->expected);
+    if (row->map != NULL) {
+        assert_ptr_equal(report.map, options.map);
+    }
+    espimage_bytes_free(&built);
+}
+
+static const char *found_by(const struct espimage_bytes *built,
+                            const struct espimage_verify_options *options, size_t rule)
+{
+    static struct espimage_report report;
+    espimage_verify(built->data, built->size, options, &report);
+    return report.findings[rule].found;
+}
+
+/* What is found names the values that decide. */
+static void test_found(void **state)
+{
+    (void)state;
+    enum { LENGTH = 12, PARTITION = 13, CRC = 14, BOOT_SUM = 8, APP = 11, MAP = 19 };
+    const struct espimage_verify_options either = {0};
+    const struct espimage_verify_options second = {.app = 2, .partition = 80};
+    struct espimage_bytes built = build_base(TINY);
+    assert_string_equal(found_by(&built, &either, LENGTH), "84 of 499712 bytes (1MB)");
+    assert_string_equal(found_by(&built, &second, PARTITION), "84 of 80 bytes");
+    assert_string_equal(found_by(&built, &either, BOOT_SUM), "stored 48, computed 48");
+    assert_string_equal(found_by(&built, &either, MAP), "1MB");
+    built.data[35] = 0x80;
+    assert_mentions(found_by(&built, &either, MAP), "8MB: users report that boot 1.7");
+    built.data[35] = 0x20;
+    assert_string_equal(found_by(&built, &either, APP), "1 (0x01)");
+    assert_mentions(found_by(&built, &second, APP), "1, but the image is meant for slot 2");
+    built.data[3] = 0x20;
+    assert_string_equal(found_by(&built, &second, APP), "32 (0x20)");
+    assert_string_equal(found_by(&built, &either, CRC), "stored 3B87D481, computed 70C41F0C");
+    espimage_bytes_free(&built);
+    built = build_base(IROM_SUM);
+    assert_mentions(found_by(&built, &either, BOOT_SUM), "right with the irom part included");
+    built.data[79] ^= 1;
+    assert_silent(found_by(&built, &either, BOOT_SUM), "irom part");
+    espimage_bytes_free(&built);
+}
+
+struct built_case {
+    const char *name;
+    enum espimage_profile profile;
+    unsigned refusers[2]; /* of app 1 and app 2, in a map whose code is no app number */
+};
+
+static const struct built_case built_rows[] = {
+    {"sdk", ESPIMAGE_PROFILE_SDK, {0, 0}},
+    {"gen_appbin", ESPIMAGE_PROFILE_GEN_APPBIN, {0, 0}},
+    {"esptool", ESPIMAGE_PROFILE_ESPTOOL, {OTA, OTA}},
+    {"rboot", ESPIMAGE_PROFILE_RBOOT, {OTA, OTA}},
+    {"espruino", ESPIMAGE_PROFILE_ESPRUINO, {OTA, 0}},
+};
+
+static void test_built(void **state)
+{
+    const struct built_case *row = *state;
+    espimage_firmware *fw = firmware_tiny(0x40201010);
+    for (size_t m = 0; m < espimage_flash_map_count(); m++) {
+        struct espimage_report report;
+        struct espimage_verify_options verify = {0};
+        struct espimage_build_options options = options_usual();
+        options.profile = row->profile;
+        options.map = espimage_flash_map_at(m);
+        for (uint8_t app = 1; options.map->half != 0 && app <= 2; app++) {
+            options.app = app;
+            struct espimage_bytes built = image(fw, &options);
+            espimage_verify(built.data, built.size, &verify, &report);
+            check_verdicts(&report, row->refusers[app - 1]);
+            assert_ptr_equal(report.map, options.map);
+            espimage_bytes_free(&built);
+        }
+    }
+    espimage_firmware_free(fw);
+}
+
+static enum espimage_outcome outcome_of(const struct espimage_report *report, const char *rule)
+{
+    for (size_t i = 0; i < report->count; i++) {
+        if (strcmp(report->findings[i].rule->name, rule) == 0) {
+            return report->findings[i].outcome;
+        }
+    }
+    fail_msg("no rule %s", rule);
+    return ESPIMAGE_UNKNOWN;
+}
+
+/* How long a file must be for a rule to look at it. */
+static void check_reached(const struct espimage_report *report, size_t size)
+{
+    static const struct {
+        const char *rule;
+        size_t from;
+    } reached[] = {
+        {"boot.header", 2},    {"rboot.header", 2}, {"ota.header", 2},     {"ota.app-number", 4},
+        {"ota.crc", 4},        {"load.irom", 16},   {"load.segments", 40}, {"load.entry", 68},
+        {"boot.checksum", 68}, {"format.end", 80},
+    };
+    for (size_t i = 0; i < COUNT(reached); i++) {
+        bool looked_at = outcome_of(report, reached[i].rule) != ESPIMAGE_UNKNOWN;
+        assert_int_equal(looked_at, size >= reached[i].from);
+    }
+}
+
+static void test_every_prefix(void **state)
+{
+    (void)state;
+    struct espimage_bytes built = build_base(TINY);
+    struct espimage_verify_options options = {0};
+    for (size_t size = 0; size < built.size; size++) {
+        struct espimage_report report;
+        uint8_t *copy = malloc(size > 0 ? size : 1);
+        assert_non_null(copy);
+        memcpy(copy, built.data, size);
+        espimage_verify(copy, size, &options, &report);
+        check_verdicts(&report, size < 80 ? LOAD | OTA : OTA);
+        check_reached(&report, size);
+        assert_int_equal(report.mistake,
+                         size == 0 ? ESPIMAGE_MISTAKE_EMPTY : ESPIMAGE_MISTAKE_TRUNCATED);
+        free(copy);
+    }
+    espimage_bytes_free(&built);
+}
+
+/* The CRC protects what the checksum does not: no changed byte ever gets through an upgrade. */
+static void test_damaged_byte(void **state)
+{
+    (void)state;
+    struct random r = {4711};
+    struct espimage_bytes built = build_base(TINY);
+    struct espimage_verify_options options = {0};
+    for (unsigned round = 0; round < 20000; round++) {
+        struct espimage_report report;
+        size_t at = random_below(&r, (uint32_t)built.size - 4);
+        uint8_t change_by = (uint8_t)(1 + random_below(&r, 255));
+        built.data[at] ^= change_by;
+        espimage_verify(built.data, built.size, &options, &report);
+        bool is_image = outcome_of(&report, "file.image") == ESPIMAGE_PASS;
+        assert_int_equal(outcome_of(&report, "ota.crc"),
+                         is_image ? ESPIMAGE_FAIL : ESPIMAGE_UNKNOWN);
+        assert_false(report.verdicts[ESPIMAGE_CONSUMER_OTA2].accepts);
+        assert_false(report.verdicts[ESPIMAGE_CONSUMER_OTA3].accepts);
+        built.data[at] ^= change_by;
+    }
+    espimage_bytes_free(&built);
+}
+
+static void test_random_damage(void **state)
+{
+    (void)state;
+    struct random r = {815};
+    struct espimage_bytes good = build_base(TINY);
+    struct espimage_verify_options options = {.irom_checksum = true};
+    for (unsigned round = 0; round < 20000; round++) {
+        struct espimage_report report;
+        size_t size = 1 + random_below(&r, (uint32_t)good.size);
+        uint8_t *copy = malloc(size);
+        assert_non_null(copy);
+        memcpy(copy, good.data, size);
+        for (unsigned n = random_below(&r, 6); n > 0; n--) {
+            copy[random_below(&r, (uint32_t)size)] = (uint8_t)random_u64(&r);
+        }
+        espimage_verify(copy, size, &options, &report);
+        assert_true(espimage_mistake_name(report.mistake)[0] != '\0');
+        free(copy);
+    }
+    espimage_bytes_free(&good);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rules),          cmocka_unit_test(test_found),
+        cmocka_unit_test(test_consumer_names), cmocka_unit_test(test_every_prefix),
+        cmocka_unit_test(test_damaged_byte),   cmocka_unit_test(test_random_damage),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL) + run_table("rules", rows, test_case) +
+           run_table("profiles", built_rows, test_built);
+}
