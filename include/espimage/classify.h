@@ -78,7 +78,7 @@ ESPIMAGE_API unsigned espimage_link_slots(const struct espimage_link *link,
 
 /**
  * Fills err with why the ELF is neither user1 nor user2 of the map and what to do.
- * @return err->code: ESPIMAGE_ERR_LAYOUT or ESPIMAGE_ERR_SIZE.
+ * @return err->code, ESPIMAGE_ERR_LAYOUT.
  */
 ESPIMAGE_API enum espimage_code espimage_link_refuse(const struct espimage_link *link,
                                                      const struct espimage_flash_map *map,

@@ -32,7 +32,7 @@ typedef struct espimage_firmware espimage_firmware;
  * size > 0 is taken; those with content make up the image, in the order of the file.
  *
  * Hostile input is expected: each size is checked before it is used, time is O(n log n) in the
- * number of sections, memory below size + 2 MB.
+ * number of sections, memory below size + 2 MB + 300 bytes a section.
  *
  * @param bytes the whole file; not modified, not kept.
  * @param[out] out a new firmware, to be freed with espimage_firmware_free().

@@ -50,11 +50,11 @@ ESPIMAGE_API void espimage_bytes_free(struct espimage_bytes *bytes);
 /**
  * Builds the image for one slot. The same input gives the same bytes on every machine.
  *
- * @param notes may be NULL; receives warnings (slot 90 % full, IRAM above 32 KB, a map that
- *        bootloaders have trouble with).
+ * @param notes may be NULL; receives warnings, also before a failure (slot 90 % full, IRAM above
+ *        32 KB, a map that bootloaders have trouble with).
  * @param[out] out a new image, at most the slot limit long; freed with espimage_bytes_free().
- * @return ESPIMAGE_OK, _ERR_SIZE (slot, IRAM or DRAM exceeded, more than 255 segments),
- *         _ERR_USAGE, _ERR_MEMORY.
+ * @return ESPIMAGE_OK, _ERR_SIZE (slot exceeded, more than 255 segments), _ERR_LAYOUT (entry
+ *         outside IRAM, irom outside the window), _ERR_USAGE, _ERR_MEMORY.
  */
 ESPIMAGE_API enum espimage_code espimage_image_build(const espimage_firmware *fw,
                                                      const struct espimage_build_options *options,
@@ -65,7 +65,7 @@ ESPIMAGE_API enum espimage_code espimage_image_build(const espimage_firmware *fw
 /**
  * Builds the file for flash address 0 of a firmware without bootloader: header, RAM segments,
  * checksum. Its other half is espimage_firmware_irom(), to be written where it is linked.
- * Only map, flash_mode and flash_freq of the options count.
+ * Of the options app and irom_checksum do not count.
  */
 ESPIMAGE_API enum espimage_code espimage_no_boot_build(const espimage_firmware *fw,
                                                        const struct espimage_build_options *options,

@@ -94,6 +94,8 @@ static void print_bash(void)
         "        [ -z \"$action\" ] || mapfile -t COMPREPLY < <(compgen \"$action\" -- \"$cur\")\n"
         "    elif [ \"${cur:0:1}\" = - ]; then\n"
         "        mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$cur\")\n"
+        "    elif [ \"$command\" = completion ]; then\n"
+        "        mapfile -t COMPREPLY < <(compgen -W 'bash zsh fish' -- \"$cur\")\n"
         "    else\n"
         "        mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
         "    fi\n"
@@ -169,7 +171,12 @@ static void print_zsh(void)
         (void)printf("                '*:file:_files'\n            ;;\n");
     }
     (void)printf("    esac\n}\n"
-                 "compdef _" PROGRAM " " PROGRAM "\n");
+                 /* Autoloaded, the first call is this file itself. */
+                 "if [ \"$funcstack[1]\" = _" PROGRAM " ]; then\n"
+                 "    _" PROGRAM " \"$@\"\n"
+                 "else\n"
+                 "    compdef _" PROGRAM " " PROGRAM "\n"
+                 "fi\n");
 }
 
 /* ---- fish ---- */
@@ -243,7 +250,7 @@ const struct command cmd_completion = {
     .name = "completion",
     .arguments = "bash|zsh|fish",
     .summary = "Print the completions for a shell",
-    .example = PROGRAM " completion bash > ~/.local/share/bash-completion/completions/" PROGRAM,
+    .example = PROGRAM " completion bash > " PROGRAM ".bash",
     .groups = {help_options, NULL},
     .run = run,
 };

@@ -21,11 +21,10 @@ static const struct option_spec convert_options[] = {
      "whose image it is (default sdk)"},
     {OPT_APP, "app", NULL, 0, "1|2", "1 2", "the slot, whatever the ELF was linked for"},
     {OPT_IROM_CHECKSUM, "irom-checksum", NULL, 0, NULL, NULL,
-     "checksum the irom part too (rBoot's BOOT_IROM_CHKSUM)"},
+     "checksum irom too (rBoot's BOOT_IROM_CHKSUM)"},
     {OPT_NO_BOOT, "no-boot", NULL, 0, NULL, NULL,
      "write the two files of a firmware for no bootloader"},
-    {OPT_BOOT, "boot", NULL, 0, "FILE", NULL,
-     "also write this bootloader, with the flash settings in its header"},
+    {OPT_BOOT, "boot", NULL, 0, "FILE", NULL, "also write this bootloader, flash settings set"},
     {OPT_ANY_LAYOUT, "any-layout", NULL, 0, NULL, NULL, NULL},
     {0, NULL, NULL, 0, NULL, NULL, NULL},
 };
@@ -133,11 +132,25 @@ static enum espimage_code remember_path(struct conversion *c, const char *path,
     return ESPIMAGE_OK;
 }
 
+static bool is_same_file(const char *path, const struct stat *other)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && status.st_dev == other->st_dev &&
+           status.st_ino == other->st_ino;
+}
+
+static enum espimage_code refuse_own_input(const char *path, struct espimage_error *err)
+{
+    error_found(err, ESPIMAGE_ERR_USAGE, "the output %s is the ELF itself", shown(path).text);
+    return error_advice(err, "name another file");
+}
+
 static void report_text(const struct conversion *c, const struct artefact *a, const char *path,
                         const char *sha256)
 {
     FILE *to = report_to(c);
-    (void)fprintf(to, "%s: %s at 0x%05X, %zu bytes", path, a->kind, a->flash_address, a->size);
+    (void)fprintf(to, "%s: %s at 0x%05X, %zu bytes", shown(path).text, a->kind, a->flash_address,
+                  a->size);
     if (a->limit != 0) {
         (void)fprintf(to, ", %u left in the slot", a->limit - (uint32_t)a->size);
     }
@@ -174,7 +187,8 @@ static enum espimage_code deliver(struct conversion *c, const struct artefact *a
     enum espimage_code code = output_path(c, a, path, err);
 
     if (code == ESPIMAGE_OK && !c->to_stdout) {
-        code = remember_path(c, path, err);
+        code = is_same_file(path, &a->elf->status) ? refuse_own_input(path, err)
+                                                   : remember_path(c, path, err);
     }
     if (code == ESPIMAGE_OK) {
         code = c->to_stdout ? file_write_all(STDOUT_FILENO, a->data, a->size, err)
@@ -334,7 +348,16 @@ static enum espimage_code convert_elf(struct conversion *c, const struct elf_fil
     struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
     enum espimage_layout layout = elf->link.layout;
 
-    if (c->no_boot || (c->any_layout && layout == ESPIMAGE_LAYOUT_NO_BOOT)) {
+    bool no_boot = c->no_boot || (c->any_layout && layout == ESPIMAGE_LAYOUT_NO_BOOT);
+    if (c->boot_path != NULL && (no_boot || c->profile == ESPIMAGE_PROFILE_RBOOT)) {
+        error_found(err, ESPIMAGE_ERR_USAGE, "it is not for Espressif's bootloader");
+        return error_advice(err, "leave out --boot");
+    }
+    if (no_boot && c->output != NULL) {
+        error_found(err, ESPIMAGE_ERR_USAGE, "it becomes two files, so -o cannot name them");
+        return error_advice(err, "use --out-dir");
+    }
+    if (no_boot) {
         if (layout != ESPIMAGE_LAYOUT_NO_BOOT) {
             error_found(err, ESPIMAGE_ERR_LAYOUT, "%s", elf->link.reason);
             error_wanted(err, "an ELF for no bootloader");
@@ -379,9 +402,10 @@ static void load_all(struct conversion *c, struct elf_file *elfs, char **paths, 
             failures_add(&c->failures, &err);
             continue;
         }
-        bool bound_to_slots = c->app == 0 && !c->no_boot && c->profile != ESPIMAGE_PROFILE_RBOOT;
-        if (bound_to_slots &&
-            espimage_map_choice_add(&choice, &elfs[i].link, paths[i], &err) != ESPIMAGE_OK) {
+        bool for_slots = !c->no_boot && c->profile != ESPIMAGE_PROFILE_RBOOT;
+        if (for_slots &&
+            espimage_map_choice_add(&choice, &elfs[i].link, paths[i], &err) != ESPIMAGE_OK &&
+            c->app == 0) {
             failures_add(&c->failures, &err);
             elf_file_free(&elfs[i]);
             elfs[i].path = NULL;
@@ -493,8 +517,8 @@ const struct command cmd_convert = {
     .arguments = "ELF...",
     .files = "*.elf *.out",
     .summary = "Convert ELF files to images for the new bootloader",
-    .details = "An ELF linked for app1 becomes NAME-user1.bin, one for app2 NAME-user2.bin; where\n"
-               "one ELF serves both slots (the 1024+1024 flash maps) it becomes both.",
+    .details = "An ELF linked for app1 becomes NAME-user1.bin, one for app2 NAME-user2.bin;\n"
+               "where one ELF serves both slots (the 1024+1024 maps) it becomes both.",
     .example = PROGRAM " convert --flash-size 1MB --out-dir release app1.elf app2.elf",
     .groups = {convert_options, flash_options, common_options, NULL},
     .run = run,

@@ -185,7 +185,8 @@ static void sums_text(const struct espimage_image_view *v)
         uint32_t stored = get_le32(v->bytes + v->size - 4);
         (void)printf("  CRC        %08X: %s\n", stored, stored == crc ? "right" : "wrong");
     } else {
-        (void)printf("  no CRC: %zu bytes follow the checksum\n", v->trailing);
+        (void)printf("  CRC        not the last four bytes: %zu bytes follow the checksum\n",
+                     v->trailing);
     }
 }
 
@@ -283,7 +284,7 @@ static enum espimage_code describe_elf(const struct file_bytes *file, const char
     if (json) {
         *out = elf_json(fw, &link);
     } else {
-        (void)printf("%s: ", path);
+        (void)printf("%s: ", shown(path).text);
         elf_text(fw, &link);
     }
     espimage_firmware_free(fw);
@@ -314,7 +315,7 @@ static enum espimage_code describe(const struct file_bytes *file, const char *pa
         if (json) {
             *out = image_json(&view);
         } else {
-            (void)printf("%s: ", path);
+            (void)printf("%s: ", shown(path).text);
             image_text(&view);
         }
         return ESPIMAGE_OK;
@@ -323,7 +324,7 @@ static enum espimage_code describe(const struct file_bytes *file, const char *pa
         if (json) {
             *out = flash_json(file->data, file->size, &flash);
         } else {
-            (void)printf("%s: ", path);
+            (void)printf("%s: ", shown(path).text);
             flash_text(file->data, file->size, &flash);
         }
         return ESPIMAGE_OK;

@@ -28,6 +28,9 @@ static const struct option_spec serve_options[] = {
     {OPT_PORT, "port", NULL, 'p', "PORT", NULL, "TCP port (default 8888); 0 takes a free one"},
     {OPT_BIND, "bind", NULL, 0, "ADDRESS", NULL, "listen on this address only (default 0.0.0.0)"},
     {OPT_ONCE, "once", NULL, 0, NULL, NULL, "end after the first complete download"},
+    {OPT_PROMISE, "promise", NULL, 0, "SECONDS", NULL,
+     "keep what HEAD announced for GET (default 600)"},
+    {OPT_MSS, "mss", NULL, 0, "BYTES", NULL, "also suit this TCP segment size"},
     {OPT_APP, "app", NULL, 0, "1|2", "1 2", "the slot of the one ELF, whatever it was linked for"},
     {OPT_PROFILE, "profile", NULL, 0, "PROFILE", "sdk gen_appbin esptool rboot espruino",
      "whose image to make (default sdk)"},
@@ -48,6 +51,8 @@ static const struct option_spec help_options[] = {
 struct serving {
     const char *address;
     uint32_t port;
+    uint32_t promise_seconds;
+    uint32_t mss;
     bool once;
     uint8_t app;
     enum espimage_profile profile;
@@ -71,6 +76,8 @@ static enum espimage_code set_option(void *context, enum option_id id, const cha
     switch (id) {
     case OPT_PORT: return number_option(value, 0, 65535, &s->port, err);
     case OPT_BIND: s->address = value; return ESPIMAGE_OK;
+    case OPT_PROMISE: return number_option(value, 1, 86400, &s->promise_seconds, err);
+    case OPT_MSS: return number_option(value, 536, 65535, &s->mss, err);
     case OPT_ONCE: s->once = true; return ESPIMAGE_OK;
     case OPT_APP: return app_option(value, &s->app, err);
     case OPT_PROFILE: return profile_option(value, &s->profile, err);
@@ -89,8 +96,9 @@ static int load_elfs(struct serving *s, char **paths, size_t count, struct espim
     for (size_t i = 0; i < count; i++) {
         struct elf_file *elf = &s->elfs[s->elf_count];
         enum espimage_code code = elf_file_load(paths[i], elf, err);
-        if (code == ESPIMAGE_OK && s->app == 0) {
+        if (code == ESPIMAGE_OK) {
             code = espimage_map_choice_add(&choice, &elf->link, paths[i], err);
+            code = s->app != 0 ? ESPIMAGE_OK : code;
         }
         elf_file_free(elf);
         if (code != ESPIMAGE_OK) {
@@ -128,7 +136,7 @@ static enum espimage_code assign(struct serving *s, const struct elf_file *elf,
     if (forced) {
         if ((slots & s->app) == 0) {
             (void)fprintf(stderr, PROGRAM ": %s: warning: %s; served for slot %u all the same\n",
-                          elf->path, elf->link.reason, s->app);
+                          shown(elf->path).text, elf->link.reason, s->app);
         }
         slots = s->app;
     } else if (slots == 3 && s->elf_count == 2) {
@@ -174,8 +182,26 @@ static void warn_of_refusal(const struct serving *s, int slot, const struct snap
     const struct espimage_verdict *v = &report.verdicts[ESPIMAGE_CONSUMER_OTA3];
     if (!v->accepts) {
         (void)fprintf(stderr, PROGRAM ": %s: warning: devices will refuse this image: %s: %s\n",
-                      snapshot->path, v->because->rule->name, v->because->found);
+                      shown(snapshot->path).text, v->because->rule->name, v->because->found);
     }
+}
+
+/* Waits a little for an ELF that is being written. */
+static enum espimage_code first_snapshot(struct serving *s, int slot,
+                                         const struct snapshot **snapshot,
+                                         struct espimage_notes *notes, struct espimage_error *err)
+{
+    const struct timespec pause = {0, 20000000};
+    bool unsettled = true;
+    enum espimage_code code = ESPIMAGE_OK;
+    for (int try = 0; try < 50 && unsettled; try++) {
+        notes->count = 0;
+        code = store_get(s->store, slot, snapshot, &unsettled, notes, err);
+        if (unsettled) {
+            (void)nanosleep(&pause, NULL);
+        }
+    }
+    return code;
 }
 
 /* Converts once, so that what is wrong is said now and not to the first device. */
@@ -191,13 +217,13 @@ static bool introduce(struct serving *s, int slot)
                      s->map->script[slot - 1]);
         return false;
     }
-    if (store_get(s->store, slot, &snapshot, &notes, &err) != ESPIMAGE_OK) {
+    if (first_snapshot(s, slot, &snapshot, &notes, &err) != ESPIMAGE_OK) {
         (void)print_error(&err);
-        (void)printf("APP%d: (none); %s cannot be converted\n", slot, path);
+        (void)printf("APP%d: (none); %s cannot be converted\n", slot, shown(path).text);
         return false;
     }
-    (void)printf("APP%d: %s, %zu bytes of %u, sha256 %.16s\n", slot, path, snapshot->image.size,
-                 s->map->slot_limit, snapshot->sha256);
+    (void)printf("APP%d: %s, %zu bytes of %u, sha256 %.16s\n", slot, shown(path).text,
+                 snapshot->image.size, s->map->slot_limit, snapshot->sha256);
     print_warnings(path, &notes);
     warn_of_refusal(s, slot, snapshot);
     snapshot_release(snapshot);
@@ -304,9 +330,11 @@ static void log_request(const struct serving *s, const struct server_event *e)
         (void)printf(" user%d", e->slot);
     }
     (void)printf(" %u", e->status);
-    if (e->size != 0) {
-        (void)printf(" build %u, %ju of %ju bytes", e->build, (uintmax_t)e->sent,
-                     (uintmax_t)e->size);
+    if (e->size != 0 && strcmp(e->method, "HEAD") == 0) {
+        (void)printf(" build %u, told %ju bytes", e->build, (uintmax_t)e->size);
+    } else if (e->size != 0) {
+        (void)printf(" build %u%s, %ju of %ju bytes", e->build, e->promised ? " as promised" : "",
+                     (uintmax_t)e->sent, (uintmax_t)e->size);
     }
     (void)printf(" %.2f s", e->seconds);
     if (e->reason != NULL) {
@@ -362,8 +390,14 @@ static int run_server(struct serving *s)
     const struct server_module *module = NULL;
     int status = 0;
     int signal_fd = block_signals();
-    struct server_options options = {s->address, (uint16_t)s->port, IDLE_SECONDS,
-                                     s->store,   on_event,          s};
+    const struct server_options options = {.address = s->address,
+                                           .port = (uint16_t)s->port,
+                                           .idle_seconds = IDLE_SECONDS,
+                                           .promise_seconds = s->promise_seconds,
+                                           .extra_mss = (uint16_t)s->mss,
+                                           .store = s->store,
+                                           .event = on_event,
+                                           .context = s};
     s->done_fd = eventfd(0, EFD_CLOEXEC);
     s->show_progress = isatty(STDERR_FILENO) != 0;
     if (signal_fd < 0 || s->done_fd < 0) {
@@ -409,7 +443,8 @@ static int serve(struct serving *s, char **paths, size_t count)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-    struct serving s = {.address = "0.0.0.0", .port = DEFAULT_PORT, .done_fd = -1};
+    struct serving s = {
+        .address = "0.0.0.0", .port = DEFAULT_PORT, .promise_seconds = 600, .done_fd = -1};
     int first = 0;
     int status = options_parse(self, argc, argv, set_option, &s, &first);
     if (status != OPTIONS_GO_ON) {

@@ -14,12 +14,12 @@
 
 static const struct option_spec verify_options[] = {
     {OPT_FOR, "for", NULL, 0, "CONSUMER", "boot rboot ota2 ota3",
-     "only this one's word counts for the exit status; repeatable"},
+     "count only this one's word; repeatable"},
     {OPT_APP, "app", NULL, 0, "1|2", "1 2", "the slot that it is meant for"},
     {OPT_PROFILE, "profile", NULL, 0, "PROFILE", "sdk gen_appbin esptool rboot espruino",
      "for an ELF: whose image to make of it (default sdk)"},
     {OPT_OTA_SIZE, "ota-size", NULL, 0, "BYTES", NULL,
-     "OTA partition that SDK 3.x firmware declares (default: the slot)"},
+     "OTA partition of SDK 3.x firmware (default: slot)"},
     {OPT_IROM_CHECKSUM, "irom-checksum", NULL, 0, NULL, NULL,
      "rBoot was built with BOOT_IROM_CHKSUM"},
     {0, NULL, NULL, 0, NULL, NULL, NULL},
@@ -77,7 +77,7 @@ static const char *style_of(enum espimage_outcome outcome)
 
 static void report_text(const struct espimage_report *r, const char *name)
 {
-    (void)printf("%s\n", name);
+    (void)printf("%s\n", shown(name).text);
     for (size_t i = 0; i < r->count; i++) {
         const struct espimage_finding *f = &r->findings[i];
         (void)printf("  %s%-7s%s  %-18s  %s: %s\n", style_of(f->outcome),
@@ -85,7 +85,7 @@ static void report_text(const struct espimage_report *r, const char *name)
                      f->found);
     }
     if (r->mistake != ESPIMAGE_MISTAKE_NONE) {
-        (void)printf("  this is %s\n", espimage_mistake_text(r->mistake));
+        (void)printf("  known mistake: %s\n", espimage_mistake_text(r->mistake));
     }
     for (int c = 0; c < ESPIMAGE_CONSUMER_COUNT; c++) {
         const struct espimage_verdict *v = &r->verdicts[c];
@@ -196,8 +196,9 @@ static enum espimage_code verify_elf(struct verification *v, const char *path,
     }
     bool rom = v->profile == ESPIMAGE_PROFILE_RBOOT;
     espimage_map_choice_init(&choice, v->flash.map);
-    if (!rom && v->rules.app == 0) {
+    if (!rom) {
         code = espimage_map_choice_add(&choice, &elf.link, path, err);
+        code = v->rules.app != 0 ? ESPIMAGE_OK : code;
     }
     const struct espimage_flash_map *map = espimage_map_choice_map(&choice, &assumed);
     unsigned slots = rom ? 1 : espimage_link_slots(&elf.link, map);

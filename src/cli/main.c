@@ -6,6 +6,7 @@
 #include <espimage/version.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct command *const commands[] = {
     &cmd_serve, &cmd_convert, &cmd_info, &cmd_verify, &cmd_maps, &cmd_completion, NULL,
@@ -51,11 +52,12 @@ static int run(int argc, char **argv)
         (void)printf(PROGRAM " %s\n", espimage_version());
         return 0;
     }
+    /* A mistyped command with an ELF behind it is no command line of ESPImageTool's. */
+    const char *near = nearest_command(word);
     int status = 0;
-    if (legacy_run(argc, argv, &status)) {
+    if ((near == NULL || access(word, F_OK) == 0) && legacy_run(argc, argv, &status)) {
         return status;
     }
-    const char *near = nearest_command(word);
     if (near != NULL) {
         return usage_error("unknown command '%s'; did you mean '%s'?", word, near);
     }

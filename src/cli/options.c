@@ -24,7 +24,7 @@ const struct option_spec flash_options[] = {
      "clock of the flash (default 40m)"},
     {OPT_FLASH_SIZE, "flash-size", "fs size", 0, "SIZE",
      "512KB 256KB 1MB 2MB 4MB 2MB-c1 4MB-c1 8MB 16MB",
-     "flash map; ESPImageTool's names too (default: by the link addresses)"},
+     "flash map (default: by the link addresses)"},
     {0, NULL, NULL, 0, NULL, NULL, NULL},
 };
 
@@ -139,7 +139,7 @@ static void keep_nearer(const char *word, const char *candidate, const char **be
 const char *nearest_command(const char *word)
 {
     const char *best = NULL;
-    size_t least = 3;
+    size_t least = strlen(word) / 2 + 1;
     for (size_t i = 0; commands[i] != NULL; i++) {
         keep_nearer(word, commands[i]->name, &best, &least);
     }
@@ -149,12 +149,16 @@ const char *nearest_command(const char *word)
 static int unknown_option(const struct command *command, const char *word)
 {
     const char *best = NULL;
-    size_t least = 4;
     const char *bare = word + strspn(word, "-");
+    size_t least = strlen(bare) / 2 + 1;
     for (size_t g = 0; command->groups[g] != NULL; g++) {
         for (const struct option_spec *o = command->groups[g]; o->name != NULL; o++) {
             if (o->help != NULL) {
                 keep_nearer(bare, o->name, &best, &least);
+            }
+            if (o->help != NULL && strlen(bare) > 1 && strncmp(o->name, bare, strlen(bare)) == 0) {
+                best = o->name;
+                least = 0;
             }
         }
     }
@@ -292,8 +296,8 @@ static void option_help(const struct option_spec *o)
 
 void command_help(const struct command *command)
 {
-    (void)printf("Usage: " PROGRAM " %s [OPTION]... %s\n\n%s.\n", command->name, command->arguments,
-                 command->summary);
+    (void)printf("Usage: " PROGRAM " %s [OPTION]...%s%s\n\n%s.\n", command->name,
+                 command->arguments[0] != 0 ? " " : "", command->arguments, command->summary);
     if (command->details != NULL) {
         (void)printf("\n%s\n", command->details);
     }

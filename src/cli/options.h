@@ -20,13 +20,15 @@ enum option_id {
     OPT_HELP,
     OPT_IROM_CHECKSUM,
     OPT_JSON,
+    OPT_MSS,
     OPT_NO_BOOT,
     OPT_ONCE,
     OPT_OTA_SIZE,
     OPT_OUT_DIR,
     OPT_OUTPUT,
     OPT_PORT,
-    OPT_PROFILE
+    OPT_PROFILE,
+    OPT_PROMISE
 };
 
 struct option_spec {

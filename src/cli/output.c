@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/output.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,6 +22,13 @@ int exit_status(enum espimage_code code)
     return statuses[code];
 }
 
+struct shown shown(const char *text)
+{
+    struct shown result;
+    printable(result.text, sizeof result.text, text);
+    return result;
+}
+
 int print_error(const struct espimage_error *err)
 {
     char line[ESPIMAGE_ERROR_LINE];
@@ -30,18 +39,18 @@ int print_error(const struct espimage_error *err)
 void print_warnings(const char *file, const struct espimage_notes *notes)
 {
     for (size_t i = 0; i < notes->count; i++) {
-        (void)fprintf(stderr, PROGRAM ": %s: warning: %s\n", file, notes->text[i]);
+        (void)fprintf(stderr, PROGRAM ": %s: warning: %s\n", shown(file).text, notes->text[i]);
     }
 }
 
 int usage_error(const char *format, ...)
 {
+    char text[ESPIMAGE_ERROR_LINE];
     va_list args;
     va_start(args, format);
-    (void)fputs(PROGRAM ": ", stderr);
-    (void)vfprintf(stderr, format, args);
-    (void)fputs("\n", stderr);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    (void)fprintf(stderr, PROGRAM ": %s\n", shown(text).text);
     return EXIT_USAGE;
 }
 

@@ -18,6 +18,12 @@
 #define EXIT_USAGE   2
 int exit_status(enum espimage_code code);
 
+/* Text from outside, such as a path, as it may be shown: printable() of it. */
+struct shown {
+    char text[1024];
+};
+struct shown shown(const char *text);
+
 /* One line on stderr; returns the exit status. */
 int print_error(const struct espimage_error *err);
 void print_warnings(const char *file, const struct espimage_notes *notes);

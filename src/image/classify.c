@@ -59,7 +59,7 @@ static void find_maps(const espimage_firmware *fw, struct espimage_link *out)
         }
         out->app1_maps |= out->address == map->link[0] ? bit(map) : 0;
         out->app2_maps |= out->address == map->link[1] ? bit(map) : 0;
-        out->fits |= size != 0 && size <= map->slot_limit ? bit(map) : 0;
+        out->fits |= size <= map->slot_limit ? bit(map) : 0;
     }
 }
 

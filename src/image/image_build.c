@@ -352,6 +352,9 @@ enum espimage_code espimage_image_build(const espimage_firmware *fw,
     if (profiles[options->profile].crc) {
         put_le32(image + plan.end, espimage_image_crc(image, size));
     }
+    if (options->irom_checksum && options->profile != ESPIMAGE_PROFILE_RBOOT) {
+        note_add(notes, "the checksum includes irom: only an rBoot built for that accepts it");
+    }
     if (options->map->remark != NULL) {
         note_add(notes, "flash map %s: %s", options->map->name, options->map->remark);
     }

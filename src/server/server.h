@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 enum server_event_kind {
-    SERVER_PROGRESS, /* more of an image has been handed to the network */
-    SERVER_REQUEST,  /* a request has ended */
+    SERVER_PROGRESS, /* the client has acknowledged more of an image */
+    SERVER_REQUEST,  /* a request has ended, as far as the client is concerned */
 };
 
 struct server_event {
@@ -22,21 +22,24 @@ struct server_event {
     const char *target; /* as requested, with query; printable */
     int slot;           /* 0: none */
     unsigned build;     /* of the slot's image; 0 when none was sent */
+    bool promised;      /* the image is the one that HEAD announced to this client */
     unsigned status;    /* HTTP */
-    uint64_t sent;      /* bytes of the image */
-    uint64_t size;      /* of the image; 0 without */
+    uint64_t sent;      /* bytes of the image that the client has acknowledged */
+    uint64_t size;      /* of the image, or of the range asked for; 0 without */
     double seconds;     /* since the request began */
     const char *reason; /* why there was no image, or why it broke off; NULL when all went well */
-    bool complete;      /* the whole image was sent by this GET */
-    const struct espimage_notes *notes; /* about a conversion that this request caused */
+    bool complete;      /* the client has the whole image */
+    const struct espimage_notes *notes; /* about a conversion or a layout of this request */
 };
 
 struct server_options {
     const char *address; /* numeric, to listen on */
     uint16_t port;       /* 0: any free one */
     unsigned idle_seconds;
+    unsigned promise_seconds;
+    uint16_t extra_mss; /* to keep clear of hazards at, beside the connection's own; or 0 */
     struct store *store;
-    /* Called from the server's thread, one event at a time. */
+    /* Called from the server's threads, one event at a time. */
     void (*event)(void *context, const struct server_event *event);
     void *context;
 };

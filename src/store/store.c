@@ -31,11 +31,24 @@ struct store {
 };
 
 /* A file system notes times in steps; a second write within one leaves no trace. */
-#define SETTLE_SECONDS 2
+#define TRUSTED_SECONDS 2.0
+
+/* A file is left alone for so long after a change. Linkers write the headers last, so one that is
+ * half written rarely parses; this is for the rest. */
+#define QUIET_SECONDS 0.010
+
+/* For so long after a change a file that cannot be converted may still be being written. */
+#define WRITING_SECONDS 1.0
 
 static struct counted *counted_of(const struct snapshot *snapshot)
 {
     return (struct counted *)(uintptr_t)snapshot;
+}
+
+const struct snapshot *snapshot_keep(const struct snapshot *snapshot)
+{
+    (void)atomic_fetch_add(&counted_of(snapshot)->references, 1);
+    return snapshot;
 }
 
 void snapshot_release(const struct snapshot *snapshot)
@@ -46,6 +59,7 @@ void snapshot_release(const struct snapshot *snapshot)
     struct counted *counted = counted_of(snapshot);
     if (atomic_fetch_sub(&counted->references, 1) == 1) {
         espimage_bytes_free(&counted->snapshot.image);
+        wire_runs_free(&counted->snapshot.runs);
         free(counted);
     }
 }
@@ -100,12 +114,21 @@ static bool is_current(const struct slot *slot)
            same_file(&now, &slot->seen);
 }
 
-static void remember_file(struct slot *slot, const struct stat *status)
+/* Seconds since a file was last changed; large when its clock is ahead of ours. */
+static double age(const struct stat *status)
 {
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
+    const struct timespec *changed = &status->st_ctim;
+    double seconds = (double)(now.tv_sec - changed->tv_sec) +
+                     (double)(now.tv_nsec - changed->tv_nsec) / 1000000000.0;
+    return seconds < -1.0 ? TRUSTED_SECONDS : seconds;
+}
+
+static void remember_file(struct slot *slot, const struct stat *status)
+{
     slot->seen = *status;
-    slot->settled = now.tv_sec - status->st_ctim.tv_sec > SETTLE_SECONDS;
+    slot->settled = age(status) >= TRUSTED_SECONDS;
 }
 
 static void replace(struct slot *slot, struct counted *fresh)
@@ -136,28 +159,52 @@ static enum espimage_code convert(const struct store *store, int number, const s
     return espimage_image_build(elf->firmware, &options, image, notes, err);
 }
 
-static enum espimage_code refresh(struct store *store, int number, struct espimage_notes *notes,
-                                  struct espimage_error *err)
+static enum espimage_code take(struct slot *slot, struct espimage_bytes *image,
+                               struct espimage_error *err)
+{
+    if (same_image(slot->current, image)) {
+        return ESPIMAGE_OK;
+    }
+    struct counted *fresh = calloc(1, sizeof *fresh);
+    if (fresh == NULL || !wire_runs_find(image->data, image->size, &fresh->snapshot.runs)) {
+        free(fresh);
+        return error_no_memory(err);
+    }
+    fresh->snapshot.image = *image;
+    fresh->snapshot.path = slot->path;
+    sha256_text(image->data, image->size, fresh->snapshot.sha256);
+    *image = (struct espimage_bytes){0};
+    replace(slot, fresh);
+    return ESPIMAGE_OK;
+}
+
+/* Was the file left alone, before and while it was read? */
+static bool is_quiet(const struct slot *slot, const struct stat *read)
+{
+    struct stat now;
+    return age(read) >= QUIET_SECONDS && stat(slot->path, &now) == 0 && same_file(read, &now);
+}
+
+static enum espimage_code refresh(struct store *store, int number, bool *unsettled,
+                                  struct espimage_notes *notes, struct espimage_error *err)
 {
     struct slot *slot = &store->slots[number - 1];
     struct elf_file elf;
     struct espimage_bytes image = {0};
     enum espimage_code code = elf_file_load(slot->path, &elf, err);
-    if (code != ESPIMAGE_OK) {
-        return code;
+    if (code == ESPIMAGE_OK) {
+        code = convert(store, number, slot, &elf, &image, notes, err);
     }
-    code = convert(store, number, slot, &elf, &image, notes, err);
-    if (code == ESPIMAGE_OK && !same_image(slot->current, &image)) {
-        struct counted *fresh = calloc(1, sizeof *fresh);
-        if (fresh == NULL) {
-            code = error_no_memory(err);
-        } else {
-            fresh->snapshot.image = image;
-            fresh->snapshot.path = slot->path;
-            sha256_text(image.data, image.size, fresh->snapshot.sha256);
-            image = (struct espimage_bytes){0};
-            replace(slot, fresh);
-        }
+    if (code == ESPIMAGE_OK && !is_quiet(slot, &elf.status)) {
+        error_found(err, ESPIMAGE_ERR_IO, "is being written");
+        code = error_advice(err, "try again when the build is done");
+        *unsettled = true;
+    } else if (code != ESPIMAGE_OK) {
+        struct stat now;
+        *unsettled = stat(slot->path, &now) != 0 || age(&now) < WRITING_SECONDS;
+    }
+    if (code == ESPIMAGE_OK) {
+        code = take(slot, &image, err);
     }
     if (code == ESPIMAGE_OK) {
         remember_file(slot, &elf.status);
@@ -167,19 +214,34 @@ static enum espimage_code refresh(struct store *store, int number, struct espima
     return code == ESPIMAGE_OK ? code : error_in_file(err, slot->path);
 }
 
+static const struct snapshot *current(const struct slot *slot)
+{
+    return snapshot_keep(&slot->current->snapshot);
+}
+
+const struct snapshot *store_peek(struct store *store, int slot_number)
+{
+    struct slot *slot = &store->slots[slot_number - 1];
+    (void)pthread_mutex_lock(&slot->lock);
+    const struct snapshot *found = is_current(slot) ? current(slot) : NULL;
+    (void)pthread_mutex_unlock(&slot->lock);
+    return found;
+}
+
 enum espimage_code store_get(struct store *store, int slot_number, const struct snapshot **out,
-                             struct espimage_notes *notes, struct espimage_error *err)
+                             bool *unsettled, struct espimage_notes *notes,
+                             struct espimage_error *err)
 {
     struct slot *slot = &store->slots[slot_number - 1];
     enum espimage_code code = ESPIMAGE_OK;
 
+    *unsettled = false;
     (void)pthread_mutex_lock(&slot->lock);
     if (!is_current(slot)) {
-        code = refresh(store, slot_number, notes, err);
+        code = refresh(store, slot_number, unsettled, notes, err);
     }
     if (code == ESPIMAGE_OK) {
-        (void)atomic_fetch_add(&slot->current->references, 1);
-        *out = &slot->current->snapshot;
+        *out = current(slot);
     }
     (void)pthread_mutex_unlock(&slot->lock);
     return code;

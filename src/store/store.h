@@ -7,16 +7,19 @@
 #include <espimage/image.h>
 
 #include "base/sha256.h"
+#include "ota/wire.h"
 
 /* An image with its identity. Immutable; shared by reference. */
 struct snapshot {
     struct espimage_bytes image;
     char sha256[SHA256_TEXT];
-    const char *path; /* of the ELF; lives as long as the store */
-    unsigned build;   /* 1 for the first image of the slot, 2 after the first change, ... */
+    struct wire_runs runs; /* where a TCP segment must not begin */
+    const char *path;      /* of the ELF; lives as long as the store */
+    unsigned build;        /* 1 for the first image of the slot, 2 after the first change, ... */
 };
 
-void snapshot_release(const struct snapshot *snapshot);
+const struct snapshot *snapshot_keep(const struct snapshot *snapshot);
+void snapshot_release(const struct snapshot *snapshot); /* accepts NULL */
 
 struct store;
 
@@ -30,8 +33,15 @@ void store_free(struct store *store);
 void store_set(struct store *store, int slot, const char *path, bool forced);
 const char *store_path(const struct store *store, int slot); /* NULL: none */
 
-/* The image for a slot that has an ELF; to be released. Safe from several threads. */
+/* The image for a slot that has an ELF, when the file is as it was: costs one stat(). NULL when it
+ * must be converted first. To be released. */
+const struct snapshot *store_peek(struct store *store, int slot);
+
+/* The image for a slot that has an ELF, converted when needed; to be released. A file that was
+ * written just now, or is written while it is read, is not taken: the error then has *unsettled
+ * set, and another try soon after may succeed. All of this is safe from several threads. */
 enum espimage_code store_get(struct store *store, int slot, const struct snapshot **out,
-                             struct espimage_notes *notes, struct espimage_error *err);
+                             bool *unsettled, struct espimage_notes *notes,
+                             struct espimage_error *err);
 
 #endif
