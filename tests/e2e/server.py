@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""A running `serve`, and HTTP spoken byte by byte."""
+
+import os
+import pathlib
+import re
+import selectors
+import signal
+import socket
+import subprocess
+import time
+
+from tool import PROGRAM
+
+START_SECONDS = 15
+STOP_SECONDS = 15
+
+
+class Server:
+    """`serve --port 0` as a child; its output goes to files so that no pipe can fill."""
+
+    def __init__(self, *args, cwd, command=("serve", "--port", "0"), stderr=None):
+        number = 0
+        while (pathlib.Path(cwd) / f"serve{number}.log").exists():
+            number += 1
+        self.log_path = pathlib.Path(cwd) / f"serve{number}.log"
+        self.err_path = pathlib.Path(cwd) / f"serve{number}.err"
+        with open(self.log_path, "wb") as log, open(self.err_path, "wb") as err:
+            self.process = subprocess.Popen(
+                [PROGRAM, *command, *map(os.fspath, args)], cwd=cwd, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=err if stderr is None else stderr)
+        try:
+            found = self.wait_for(r"Serving on port (\d+)", START_SECONDS)
+        except BaseException:
+            self.end()
+            raise
+        self.port = int(found.group(1))
+        # The URLs follow in the same write.
+        self.wait_for(rf":{self.port}/user\d\.bin\n", START_SECONDS)
+
+    def log(self):
+        return self.log_path.read_text("utf-8", "surrogateescape")
+
+    def err(self):
+        return self.err_path.read_text("utf-8", "surrogateescape")
+
+    def wait_for(self, pattern, seconds=10):
+        """Waits until the log matches."""
+        limit = time.monotonic() + seconds
+        while time.monotonic() < limit:
+            found = re.search(pattern, self.log(), re.MULTILINE)
+            if found:
+                return found
+            if self.process.poll() is not None and not re.search(pattern, self.log(), re.M):
+                break
+            time.sleep(0.01)
+        raise AssertionError(f"no {pattern!r} in the log\n{self.log()}\n{self.err()}")
+
+    def kill(self, number):
+        os.kill(self.process.pid, number)
+
+    def wait(self, seconds=STOP_SECONDS):
+        """The exit status."""
+        return self.process.wait(timeout=seconds)
+
+    def stop(self, number=signal.SIGTERM):
+        self.kill(number)
+        return self.wait()
+
+    def end(self):
+        if self.process.poll() is not None:
+            return
+        self.kill(signal.SIGTERM)
+        try:
+            self.process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(timeout=STOP_SECONDS)
+
+    def connect(self, receive_buffer=None, timeout=10):
+        s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        s.settimeout(timeout)
+        if receive_buffer:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        s.connect(("127.0.0.1", self.port))
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return s
+
+    def ask(self, request):
+        """One request, the answer up to the end of the connection."""
+        with self.connect() as s:
+            s.sendall(request)
+            return Answer(read_to_end(s), head=request.startswith(b"HEAD"))
+
+    def get(self, target, version="1.0", method="GET"):
+        lines = [f"{method} {target} HTTP/{version}", "Connection: close", "", ""]
+        return self.ask("\r\n".join(lines).encode())
+
+
+def read_to_end(s, seconds=20):
+    """Until the other side closes; a reset is an error, as it is for a device."""
+    limit = time.monotonic() + seconds
+    parts = []
+    while True:
+        assert time.monotonic() < limit, "the server did not close"
+        part = s.recv(65536)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+
+
+def read_answer(s, head=False, seconds=20):
+    """One answer of a connection that stays open."""
+    limit = time.monotonic() + seconds
+    got = b""
+    while b"\r\n\r\n" not in got:
+        assert time.monotonic() < limit
+        part = s.recv(65536)
+        assert part, "closed within the header"
+        got += part
+    answer = Answer(got, head=head, whole=False)
+    wanted = len(answer.header) + (0 if head else answer.length)
+    while len(got) < wanted:
+        assert time.monotonic() < limit
+        part = s.recv(min(65536, wanted - len(got)))
+        assert part, "closed within the body"
+        got += part
+    return Answer(got, head=head)
+
+
+def nothing_more(s, seconds=0.1):
+    """True when the other side sends nothing in that time."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(s, selectors.EVENT_READ)
+        return not selector.select(seconds)
+
+
+class Answer:
+    """Taken apart strictly, as the upgrade library reads it."""
+
+    def __init__(self, raw, head=False, whole=True):
+        end = raw.index(b"\r\n\r\n") + 4
+        self.header = raw[:end]
+        self.body = raw[end:]
+        lines = self.header[:-4].decode("ascii").split("\r\n")
+        found = re.fullmatch(r"HTTP/1\.[01] (\d{3}) [ -~]+", lines[0])
+        assert found, lines[0]
+        self.status = int(found.group(1))
+        self.fields = [tuple(line.split(": ", 1)) for line in lines[1:]]
+        lengths = re.findall(rb"\r\nContent-Length: (\d+)\r\n", self.header)
+        assert len(lengths) == 1, f"exactly one Content-Length, in that spelling: {self.header!r}"
+        self.length = int(lengths[0])
+        names = [name.lower() for name, _ in self.fields]
+        assert "transfer-encoding" not in names
+        assert "content-encoding" not in names
+        assert len(self.header) < 400, "far below one segment"
+        if whole:
+            assert len(self.body) == (0 if head else self.length)
+
+    def field(self, name):
+        values = [v for n, v in self.fields if n.lower() == name.lower()]
+        return values[0] if values else None

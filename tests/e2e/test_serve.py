@@ -1,0 +1,533 @@
+# SPDX-License-Identifier: MIT
+"""serve: what it says, what it serves when files change, how it ends."""
+
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from image import Image, assert_image_of
+from tool import BAD_INPUT, NO_INPUT, OK, UNAVAILABLE, USAGE, assert_refused
+
+GET = b"GET /user%d.bin HTTP/1.0\r\n\r\n"
+# struct linger: on, 0 seconds. The close is a reset then.
+RESET = struct.pack("ii", 1, 0)
+
+
+def converted(tool, path, app, *options):
+    """What `convert` makes of the same ELF."""
+    result = tool("convert", "--app", str(app), *options, "-o", "-", str(path))
+    assert result.status == OK
+    return result.raw
+
+
+def app_line(server, app):
+    return re.search(rf"^APP{app}: (.*)$", server.log(), re.MULTILINE).group(1)
+
+
+# ---- which ELF is which ----
+
+@pytest.mark.parametrize("order", [("1MB.app1", "1MB.app2"), ("1MB.app2", "1MB.app1"),
+                                   ("512KB.app1", "512KB.app2"), ("512KB.app2", "512KB.app1")])
+def test_pair(serve, tool, firmware, order):
+    server = serve(*[firmware.path(n) for n in order])
+    names = sorted(order)
+    flash_map = names[0].split(".")[0]
+    for app in (1, 2):
+        path = firmware.path(names[app - 1])
+        assert app_line(server, app).startswith(f"{path}, ")
+        body = server.get(f"/user{app}.bin").body
+        assert body == converted(tool, path, app, "-fs", flash_map)
+        assert f"{len(body)} bytes of" in app_line(server, app)
+        assert_image_of(body, firmware.elf(names[app - 1]), app, Image(body).size_freq)
+    assert f"flash map {flash_map}" in server.log()
+    assert server.stop() == OK
+    assert server.err() == ""
+
+
+def test_urls(serve, firmware):
+    server = serve(firmware.path("1MB.app1"), firmware.path("1MB.app2"))
+    urls = re.findall(r"^  (http://\S+)$", server.log(), re.MULTILINE)
+    for app in (1, 2):
+        assert f"http://127.0.0.1:{server.port}/user{app}.bin" in urls
+    assert all(re.fullmatch(rf"http://[0-9.]+:{server.port}/user[12]\.bin", u) for u in urls)
+    assert len(urls) == len(set(urls)) and len(urls) % 2 == 0
+
+
+@pytest.mark.parametrize("have,missing,script", [
+    ("1MB.app2", 1, "eagle.app.v6.new.1024.app1.ld"),
+    ("1MB.app1", 2, "eagle.app.v6.new.1024.app2.ld"),
+    ("512KB.app2", 1, "eagle.app.v6.new.512.app1.ld")])
+def test_missing_app_names_the_linker_script(serve, firmware, have, missing, script):
+    server = serve(firmware.path(have))
+    line = app_line(server, missing)
+    assert "(none)" in line and script in line and "0x4020" in line.replace("0x4028", "0x4020")
+    assert server.get(f"/user{3 - missing}.bin").status == 200
+    answer = server.get(f"/user{missing}.bin")
+    assert (answer.status, answer.length) == (404, 0)
+    assert answer.field("X-Espimage-Reason")
+    assert not re.search(rf"^  http.*user{missing}\.bin$", server.log(), re.MULTILINE)
+
+
+def test_one_elf_is_neither(serve, tool, firmware):
+    server = serve(firmware.path("1MB.app1"), firmware.path("rboot"))
+    assert "(none)" in app_line(server, 2)
+    assert "rboot.elf: linked at 0x40202010" in server.err()
+    assert len(server.err().splitlines()) == 1
+    assert server.get("/user1.bin").body == converted(tool, firmware.path("1MB.app1"), 1)
+    assert server.get("/user2.bin").status == 404
+
+
+@pytest.mark.parametrize("second,words", [("missing.elf", ["No such file"]), (".", ["directory"])])
+def test_one_elf_cannot_be_read(serve, firmware, second, words):
+    server = serve(firmware.path("1MB.app1"), second)
+    assert all(w in server.err() for w in words)
+    assert server.get("/user1.bin").status == 200
+
+
+@pytest.mark.parametrize("pair", [("1MB.app1", "512KB.app1"), ("1MB.app2", "1MB.app2")])
+def test_both_for_one_slot(serve, tool, firmware, pair):
+    paths = []
+    for i, name in enumerate(pair):
+        paths.append(firmware.copy(name, tool.cwd / f"elf{i}.elf"))
+    server = serve(*paths)
+    slot = int(pair[0][-1])
+    assert "elf0.elf" in app_line(server, slot)
+    assert "(none)" in app_line(server, 3 - slot)
+    (line,) = server.err().splitlines()
+    for word in ("elf1.elf: ", f"app{slot} is", "elf0.elf", "eagle.app.v6.new.1024.app"):
+        assert word in line
+    assert server.get(f"/user{slot}.bin").status == 200
+
+
+def test_maps_that_contradict(serve, firmware):
+    server = serve(firmware.path("512KB.app2"), firmware.path("1MB.app2"))
+    (line,) = server.err().splitlines()
+    assert "0x40281010" in line and "0x40241010" in line
+    assert server.get("/user2.bin").status == 200
+
+
+def test_one_elf_for_both_slots(serve, tool, firmware):
+    path = firmware.path("2MB-c1")
+    server = serve("--flash-size", "2MB-c1", path)
+    bodies = [server.get(f"/user{app}.bin").body for app in (1, 2)]
+    for app in (1, 2):
+        assert app_line(server, app).startswith(f"{path}, ")
+        assert_image_of(bodies[app - 1], firmware.elf("2MB-c1"), app, 0x50)
+        assert bodies[app - 1] == converted(tool, path, app, "-fs", "2MB-c1")
+    differing = [i for i in range(len(bodies[0]) - 4) if bodies[0][i] != bodies[1][i]]
+    assert differing == [3]
+
+
+def test_two_elfs_of_a_c1_map(serve, tool, firmware):
+    one = firmware.path("2MB-c1")
+    two = firmware.path("2MB-c1.large")
+    server = serve("--flash-size", "2MB-c1", one, two)
+    assert app_line(server, 1).startswith(f"{one}, ")
+    assert app_line(server, 2).startswith(f"{two}, ")
+    assert server.get("/user2.bin").body == converted(tool, two, 2, "-fs", "2MB-c1")
+
+
+def test_app_option(serve, tool, firmware):
+    server = serve("--app", "2", "--flash-size", "1MB", firmware.path("1MB.app1"))
+    assert "(none)" in app_line(server, 1)
+    assert "warning" in server.err() and "slot 2" in server.err()
+    assert Image(server.get("/user2.bin").body).b3 == 2
+
+
+def test_app_option_and_a_map_that_the_size_settles(serve, firmware):
+    server = serve("--app", "2", firmware.path("2MB-c1.large"))
+    assert_image_of(server.get("/user2.bin").body, firmware.elf("2MB-c1.large"), 2, 0x50)
+
+
+def test_flash_options_and_profile(serve, tool, firmware):
+    options = ["-fm", "dio", "-ff", "80m", "-fs", "2MB"]
+    server = serve(*options, firmware.path("1MB.app1"))
+    body = server.get("/user1.bin").body
+    assert_image_of(body, firmware.elf("1MB.app1"), 1, 0x3F, 2)
+    server = serve("--profile", "gen_appbin", firmware.path("1MB.app1"))
+    assert server.get("/user1.bin").body == \
+        converted(tool, firmware.path("1MB.app1"), 1, "--profile", "gen_appbin")
+
+
+def test_what_devices_refuse_is_not_served_silently(serve, firmware):
+    server = serve("--profile", "esptool", firmware.path("1MB.app1"))
+    assert "warning" in server.err() and "ota.app-number" in server.err()
+
+
+@pytest.mark.parametrize("line,status,words", [
+    (["rboot"], BAD_INPUT, ["rBoot"]), (["no-boot"], BAD_INPUT, ["no bootloader"]),
+    (["too-big.app1"], BAD_INPUT, ["at most 499712"]),
+    (["outside-window"], BAD_INPUT, ["window"])], ids=lambda v: str(v)[:20])
+def test_nothing_to_serve(tool, firmware, line, status, words):
+    result = tool("serve", "--port", "0", *[str(firmware.path(n)) for n in line])
+    assert_refused(result, status, *words)
+    assert "Serving" not in result.out
+
+
+def test_two_missing(tool):
+    result = tool("serve", "--port", "0", "a.elf", "b.elf")
+    assert result.status == NO_INPUT and len(result.errors) == 2
+
+
+# ---- addresses and ports ----
+
+def test_port_in_use(tool, firmware):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        for bind in ([], ["--bind", "127.0.0.1"]):
+            result = tool("serve", "--port", str(port), *bind, str(firmware.path("1MB.app1")))
+            assert_refused(result, UNAVAILABLE, f"port {port} is in use", "ss -ltnp", "--port")
+
+
+@pytest.mark.parametrize("address,status,words", [
+    ("nonsense", USAGE, ["'nonsense'", "192.168"]), ("localhost", USAGE, ["'localhost'"]),
+    ("", USAGE, ["''"]), ("1.2.3", USAGE, ["'1.2.3'"]), ("127.0.0.1:80", USAGE, ["numeric"]),
+    ("203.0.113.77", UNAVAILABLE, ["203.0.113.77", "ip address"])])
+def test_bad_address(tool, firmware, address, status, words):
+    result = tool("serve", "--bind", address, "--port", "0", str(firmware.path("1MB.app1")))
+    assert_refused(result, status, *words)
+
+
+def test_bind(serve, firmware):
+    server = serve("--bind", "127.0.0.1", firmware.path("1MB.app1"))
+    urls = re.findall(r"http://\S+", server.log())
+    assert urls == [f"http://127.0.0.1:{server.port}/user1.bin"]
+    assert server.get("/user1.bin").status == 200
+
+
+def test_bind_ipv6(serve, firmware):
+    try:
+        with socket.socket(socket.AF_INET6) as s:
+            s.bind(("::1", 0))
+    except OSError:
+        pytest.skip("no IPv6 here")
+    server = serve("--bind", "::1", firmware.path("1MB.app1"))
+    assert f"http://[::1]:{server.port}/user1.bin" in server.log()
+    with socket.create_connection(("::1", server.port), timeout=10) as s:
+        s.sendall(GET % 1)
+        assert s.recv(100).startswith(b"HTTP/1.1 200")
+    server.wait_for(r"^::1 GET /user1\.bin")
+
+
+def test_given_port_is_free_again_at_once(serve, firmware):
+    server = serve("--bind", "127.0.0.1", firmware.path("1MB.app1"))
+    server.get("/user1.bin")
+    assert server.stop() == OK
+    again = serve("--bind", "127.0.0.1", firmware.path("1MB.app1"),
+                  command=("serve", "--port", str(server.port)))
+    assert again.port == server.port
+
+
+# ---- files that change ----
+
+def rebuilt(firmware, name, mark):
+    """The ELF as another build of it: other bytes in the flash section."""
+    data = bytearray(firmware.path(name).read_bytes())
+    (section,) = firmware.elf(name).irom_sections()
+    at = bytes(data).index(section.data)
+    data[at + len(section.data) - 8:at + len(section.data)] = mark.ljust(8).encode()
+    return bytes(data)
+
+
+def replace(path, data, how):
+    if how == "rename":
+        other = path.with_suffix(".new")
+        other.write_bytes(data)
+        other.rename(path)
+    else:
+        path.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["rename", "in place"])
+def test_rebuilt_elf_is_served_at_the_next_request(serve, tool, firmware, how):
+    elf = firmware.copy("1MB.app1", tool.cwd / "app.elf")
+    server = serve(elf)
+    seen = [server.get("/user1.bin").body]
+    for i in range(5):
+        data = rebuilt(firmware, "1MB.app1", f"build{i}")
+        before = elf.stat()
+        replace(elf, data, how)
+        if i % 2:  # as `cp -p`, or a build within one tick of the file system's clock
+            os.utime(elf, ns=(before.st_atime_ns, before.st_mtime_ns))
+        seen.append(server.get("/user1.bin").body)
+        assert seen[-1] == converted(tool, elf, 1)
+    assert len(set(seen)) == 6
+    assert "build 6" in server.log()
+
+
+def test_touched_elf_is_the_same_build(serve, tool, firmware):
+    elf = firmware.copy("1MB.app1", tool.cwd / "app.elf")
+    server = serve(elf)
+    server.get("/user1.bin")
+    os.utime(elf, (1, 1))
+    server.get("/user1.bin")
+    server.wait_for(r"(?s)build 1.*build 1")
+    assert "build 2" not in server.log()
+
+
+@pytest.mark.parametrize("how", ["rename", "in place"])
+def test_broken_elf_and_back(serve, tool, firmware, how):
+    elf = firmware.copy("1MB.app1", tool.cwd / "app.elf")
+    whole = elf.read_bytes()
+    server = serve(elf)
+    good = server.get("/user1.bin").body
+    relinked = firmware.path("1MB.app2").read_bytes()
+    for broken, word in ((whole[:5000], "truncated"), (b"", "empty"), (relinked, "0x40281010"),
+                         (None, "No such file")):
+        if broken is None:
+            elf.unlink()
+        else:
+            replace(elf, broken, how)
+        for method in ("HEAD", "GET"):
+            answer = server.get("/user1.bin", method=method)
+            assert (answer.status, answer.length, answer.body) == (503, 0, b"")
+            assert answer.field("X-Espimage-Reason")
+        server.wait_for(rf"GET /user1\.bin user1 503 .*app\.elf: .*{word}")
+        assert server.process.poll() is None
+    replace(elf, whole, how)
+    answer = server.get("/user1.bin")
+    assert (answer.status, answer.body) == (200, good)
+
+
+def test_reason_of_a_long_path_fits_into_the_header(serve, tool, firmware):
+    folder = tool.cwd / ("d" * 200)
+    folder.mkdir()
+    elf = firmware.copy("1MB.app1", folder / ("e" * 200 + ".elf"))
+    server = serve(elf)
+    elf.write_bytes(b"")
+    answer = server.get("/user1.bin")
+    assert (answer.status, answer.length) == (503, 0)
+
+
+def test_download_goes_on_with_the_old_build(serve, tool, firmware):
+    elf = firmware.copy("2MB-c1.large", tool.cwd / "app.elf")
+    server = serve(elf)
+    old = server.get("/user1.bin").body
+    with server.connect(receive_buffer=4096) as s:
+        s.sendall(GET % 1)
+        got = s.recv(1000)
+        replace(elf, rebuilt(firmware, "2MB-c1.large", "newer"), "rename")
+        new = server.get("/user1.bin").body
+        while True:
+            part = s.recv(65536)
+            if not part:
+                break
+            got += part
+    assert got.endswith(old) and new != old and new == converted(tool, elf, 1, "-fs", "2MB-c1")
+
+
+# ---- the log ----
+
+def test_log_lines(serve, firmware):
+    server = serve(firmware.path("1MB.app1"))
+    size = len(server.get("/user1.bin").body)
+    server.get("/user1.bin", method="HEAD")
+    server.get("/favicon.ico")
+    for line in (rf"GET /user1\.bin user1 200 build 1, {size} of {size} bytes \d+\.\d\d s$",
+                 rf"HEAD /user1\.bin user1 200 build 1, told {size} bytes \d+\.\d\d s$",
+                 r"GET /favicon\.ico 404 \d+\.\d\d s: \S"):
+        server.wait_for(rf"^127\.0\.0\.1 {line}")
+    assert server.stop() == OK and server.err() == ""
+
+
+def test_log_of_hostile_targets(serve, firmware):
+    server = serve(firmware.path("1MB.app1"))
+    before = len(server.log().splitlines())
+    for target in (b"/\x1b[31m\x07x", b"/%0d%0aGET%20/user1.bin", b"/" + b"a" * 3000,
+                   b"/../../etc/passwd", b"/\xff\xfe"):
+        server.ask(b"GET " + target + b" HTTP/1.0\r\n\r\n")
+    server.get("/user1.bin")
+    server.wait_for("GET /user1")
+    log = server.log()
+    assert "\x1b" not in log and "\x07" not in log
+    assert len(log.splitlines()) == before + 6
+
+
+def test_aborted_download_is_logged(serve, firmware):
+    """Bytes in a buffer of the kernel have not been sent."""
+    server = serve(firmware.path("2MB-c1.large"))
+    abort_download(server)
+    found = re.search(r"GET /user1\.bin user1 200 build 1, (\d+) of (\d+) bytes (.*)", server.log())
+    assert int(found.group(1)) < int(found.group(2)) and "client" in found.group(3), found.group()
+    assert server.get("/user1.bin").status == 200
+
+
+# ---- how it ends ----
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal(serve, firmware, number):
+    server = serve(firmware.path("1MB.app1"))
+    server.get("/user1.bin")
+    begin = time.monotonic()
+    assert server.stop(number) == OK
+    assert time.monotonic() - begin < 5
+    assert server.err() == ""
+
+
+def test_signal_while_clients_hang(serve, firmware):
+    server = serve(firmware.path("2MB-c1.large"))
+    with server.connect(receive_buffer=4096) as slow, server.connect() as silent:
+        slow.sendall(GET % 1)
+        slow.recv(1000)
+        silent.sendall(b"GET /user1")
+        begin = time.monotonic()
+        assert server.stop(signal.SIGINT) == OK
+        assert time.monotonic() - begin < 8
+
+
+def test_once(serve, tool, firmware):
+    server = serve("--once", firmware.path("1MB.app1"), firmware.path("1MB.app2"))
+    assert server.get("/user1.bin", method="HEAD").status == 200
+    assert server.get("/favicon.ico").status == 404
+    assert server.ask(b"POST /user1.bin HTTP/1.0\r\nContent-Length: 0\r\n\r\n").status == 405
+    server.wait_for("POST")
+    time.sleep(0.1)
+    assert server.process.poll() is None, "nothing of that was a download"
+    body = server.get("/user2.bin").body
+    assert server.wait() == OK
+    assert body == converted(tool, firmware.path("1MB.app2"), 2)
+    server.wait_for(r"GET /user2\.bin user2 200 .* s$")
+
+
+def abort_download(server):
+    """Reads the header and goes away, as a device does that only wants the length."""
+    with server.connect(receive_buffer=4096) as s:
+        s.sendall(GET % 1)
+        s.recv(536)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    server.wait_for(r"GET /user1\.bin ")
+
+
+def test_once_is_not_ended_by_an_aborted_download(serve, firmware):
+    server = serve("--once", firmware.path("1MB.app1"))
+    abort_download(server)
+    time.sleep(0.3)
+    assert server.process.poll() is None, f"that was no complete download\n{server.log()}"
+    assert server.get("/user1.bin").status == 200
+    assert server.wait() == OK
+
+
+def test_once_lets_a_slow_reader_finish(serve, firmware):
+    """The last bytes are still in the kernel's buffers when the server has written them all."""
+    server = serve("--once", firmware.path("2MB-c1.large"))
+    got = 0
+    with server.connect(receive_buffer=16384) as s:
+        s.sendall(GET % 1)
+        while True:
+            part = s.recv(16384)
+            if not part:
+                break
+            got += len(part)
+            time.sleep(0.01)
+    assert got > 590000
+    assert server.wait() == OK
+
+
+# ---- many and slow clients ----
+
+def test_twenty_clients_at_once(serve, tool, firmware):
+    server = serve(firmware.path("2MB-c1.large"))
+    wanted = {app: converted(tool, firmware.path("2MB-c1.large"), app, "-fs", "2MB-c1")
+              for app in (1, 2)}
+    results = [None] * 20
+    start = threading.Barrier(20)
+
+    def fetch(i):
+        start.wait(timeout=20)
+        results[i] = server.get(f"/user{i % 2 + 1}.bin").body
+
+    threads = [threading.Thread(target=fetch, args=(i,)) for i in range(20)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(timeout=40)
+    assert [r == wanted[i % 2 + 1] for i, r in enumerate(results)] == [True] * 20
+    server.wait_for(r"(?s)(GET /user\d\.bin.*){20}")
+    assert server.stop() == OK
+
+
+def test_slow_reader_holds_up_nobody(serve, tool, firmware):
+    server = serve(firmware.path("2MB-c1.large"))
+    wanted = converted(tool, firmware.path("2MB-c1.large"), 1, "-fs", "2MB-c1")
+    got = b""
+    with server.connect(receive_buffer=4096) as slow:
+        slow.sendall(GET % 1)
+        for i in range(20):
+            got += slow.recv(2048)
+            time.sleep(0.05)
+            if i % 5 == 0:
+                begin = time.monotonic()
+                assert server.get("/user1.bin").body == wanted
+                assert time.monotonic() - begin < 2
+        while True:
+            part = slow.recv(65536)
+            if not part:
+                break
+            got += part
+    assert got.endswith(wanted)
+
+
+def test_request_in_small_pieces(serve, firmware):
+    server = serve(firmware.path("1MB.app1"))
+    with server.connect() as s:
+        for byte in b"GET /user1.bin HTTP/1.0\r\nUser-Agent: x\r\n\r\n":
+            s.sendall(bytes([byte]))
+            time.sleep(0.001)
+        got = s.recv(1000)
+    assert got.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+# ---- progress ----
+
+def test_progress_on_a_terminal(serve, firmware):
+    ours, theirs = pty.openpty()
+    server = serve(firmware.path("2MB-c1.large"), stderr=theirs)
+    os.close(theirs)
+    with server.connect(receive_buffer=4096) as s:
+        s.sendall(GET % 1)
+        begin = time.monotonic()
+        size = 0
+        while True:
+            part = s.recv(8192 if time.monotonic() - begin < 0.5 else 65536)
+            if not part:
+                break
+            size += len(part)
+            if time.monotonic() - begin < 0.5:
+                time.sleep(0.01)
+    assert size > 590000
+    server.wait_for("GET /user1")
+    assert server.stop() == OK
+    seen = b""
+    while select.select([ours], [], [], 0.2)[0]:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        seen += part
+    os.close(ours)
+    bars = re.findall(rb"127\.0\.0\.1 user1 \[(#*)(\.*)\] +(\d+) %", seen)
+    assert len(bars) >= 2, seen
+    assert all(len(done) + len(left) == 20 for done, left, _ in bars)
+    percents = [int(p) for _, _, p in bars]
+    assert percents == sorted(percents) and percents[-1] <= 100
+    assert seen.endswith(b"\r\x1b[K"), "the line is clear at the end"
+    assert "\x1b" not in server.log() and "[#" not in server.log()
+
+
+def test_no_progress_without_a_terminal(serve, firmware):
+    server = serve(firmware.path("2MB-c1.large"))
+    server.get("/user1.bin")
+    assert server.stop() == OK
+    assert server.err() == "" and "[#" not in server.log()
