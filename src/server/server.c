@@ -232,7 +232,6 @@ static unsigned part_of_image(struct exchange *x, struct header *h)
 
 static enum MHD_Result queue(struct exchange *x, unsigned status, struct MHD_Response *response)
 {
-    x->status = status;
     enum MHD_Result queued = MHD_queue_response(x->connection, status, response);
     MHD_destroy_response(response);
     return queued;
@@ -275,6 +274,7 @@ static enum MHD_Result answer_without(struct exchange *x, unsigned status, const
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    x->status = status;
     if (response == NULL) {
         return MHD_NO;
     }
