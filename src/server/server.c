@@ -542,7 +542,7 @@ static void server_stop(struct server *server, unsigned seconds)
     const struct timespec tick = {0, 10000000};
     MHD_socket listening = MHD_quiesce_daemon(server->daemon);
     if (listening != MHD_INVALID_SOCKET) {
-        (void)close(listening);
+        (void)shutdown(listening, SHUT_RDWR); /* refuses at once those who come now */
     }
     for (unsigned i = 0; i < seconds * 100 && follow_count(server->follow) > 0; i++) {
         (void)nanosleep(&tick, NULL);
@@ -552,6 +552,9 @@ static void server_stop(struct server *server, unsigned seconds)
     (void)pthread_mutex_unlock(&server->lock);
     converter_free(server->converter);
     MHD_stop_daemon(server->daemon);
+    if (listening != MHD_INVALID_SOCKET) {
+        (void)close(listening); /* not before its thread has ended */
+    }
     free_server(server);
 }
 
