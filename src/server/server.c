@@ -192,16 +192,22 @@ static void add_validators(struct header *h, const struct exchange *x)
     add_field(h, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
 }
 
+static const char *hazard_text(enum wire_hazard_kind kind)
+{
+    switch (kind) {
+    case WIRE_NO_HAZARD: return "";
+    case WIRE_SHORT_FIRST: return "too little of the image is in the first TCP segment";
+    case WIRE_SHORT_LAST: return "the last TCP segment is shorter than 4 bytes";
+    case WIRE_DROPPED: break;
+    }
+    return "a TCP segment begins where devices take it for a header";
+}
+
 static void note_hazard(struct exchange *x, const struct layout *layout)
 {
-    static const char *const what[] = {"",
-                                       "too little of the image follows the header in the first "
-                                       "TCP segment",
-                                       "the last TCP segment is shorter than 4 bytes",
-                                       "a TCP segment begins where devices take it for a header"};
     if (layout->hazard.kind != WIRE_NO_HAZARD) {
         note_add(&x->notes, "no header length avoids it: %s (MSS %u, offset %zu)",
-                 what[layout->hazard.kind], layout->hazard.mss, layout->hazard.offset);
+                 hazard_text(layout->hazard.kind), layout->hazard.mss, layout->hazard.offset);
     }
 }
 

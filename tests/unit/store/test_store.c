@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* store.c over a file that changes, and promises.c with the snapshots of it. */
+#include "base/file.h"
+#include "store/promises.h"
+#include "support/elf_builder.h"
+#include "support/firmware_builder.h"
+#include "support/test.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static char folder[64];
+static char path[96];
+static struct store *store;
+
+/* The entry point is in both headers, so every entry makes another image. */
+static void write_elf(uint32_t entry)
+{
+    struct espimage_error err;
+    struct elf_spec spec = elf_sdk;
+    spec.entry = entry;
+    struct elf_file elf = elf_build(&spec);
+    assert_ok(file_write(path, elf.data, elf.size, &err), &err);
+    elf_free(&elf);
+}
+
+/* As a file that was left alone for a while. */
+static void age_file(void)
+{
+    const struct timespec pause = {0, 15000000};
+    (void)nanosleep(&pause, NULL);
+}
+
+static enum espimage_code try_get(const struct snapshot **snapshot, bool *unsettled,
+                                  struct espimage_error *err)
+{
+    struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
+    return store_get(store, 1, snapshot, unsettled, &notes, err);
+}
+
+static const struct snapshot *get(void)
+{
+    const struct snapshot *snapshot = NULL;
+    struct espimage_error err;
+    bool unsettled = false;
+    age_file();
+    assert_ok(try_get(&snapshot, &unsettled, &err), &err);
+    assert_false(unsettled);
+    return snapshot;
+}
+
+static int set_up(void **state)
+{
+    struct espimage_build_options options = options_usual();
+    (void)state;
+    (void)snprintf(folder, sizeof folder, "%s/espimage-store-XXXXXX",
+                   getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+    if (mkdtemp(folder) == NULL) {
+        return -1;
+    }
+    (void)snprintf(path, sizeof path, "%s/app.elf", folder);
+    write_elf(0x40100004);
+    store = store_new(&options);
+    store_set(store, 1, path, false);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    store_free(store);
+    (void)unlink(path);
+    return rmdir(folder);
+}
+
+static void test_unchanged_file_is_one_snapshot(void **state)
+{
+    (void)state;
+    const struct snapshot *first = get();
+    const struct snapshot *second = get();
+    assert_ptr_equal(first, second);
+    assert_int_equal(first->build, 1);
+    assert_int_equal(strlen(first->sha256), 64);
+    assert_null(store_path(store, 2));
+    snapshot_release(first);
+    snapshot_release(second);
+}
+
+static void test_changed_file_is_a_new_build(void **state)
+{
+    (void)state;
+    const struct snapshot *first = get();
+    write_elf(0x40100008);
+    const struct snapshot *second = get();
+    assert_ptr_not_equal(first, second);
+    assert_int_equal(second->build, 2);
+    assert_string_not_equal(first->sha256, second->sha256);
+    assert_int_equal(first->image.data[4], 0x04); /* the old one is as it was */
+    assert_int_equal(second->image.data[4], 0x08);
+    snapshot_release(first);
+    snapshot_release(second);
+}
+
+static void test_same_content_is_no_new_build(void **state)
+{
+    (void)state;
+    const struct snapshot *first = get();
+    write_elf(0x40100004);
+    const struct snapshot *second = get();
+    assert_ptr_equal(first, second);
+    snapshot_release(first);
+    snapshot_release(second);
+}
+
+static void test_snapshot_outlives_the_store(void **state)
+{
+    const struct snapshot *snapshot = get();
+    store_free(store);
+    store = NULL;
+    assert_int_equal(snapshot->image.data[0], 0xEA);
+    snapshot_release(snapshot);
+    (void)state;
+}
+
+static void test_file_just_written_is_unsettled(void **state)
+{
+    const struct snapshot *snapshot = NULL;
+    struct espimage_error err;
+    bool unsettled = false;
+    (void)state;
+    write_elf(0x4010000C);
+    assert_code(ESPIMAGE_ERR_IO, try_get(&snapshot, &unsettled, &err), &err);
+    assert_true(unsettled);
+    assert_null(snapshot);
+    assert_mentions(err.found, "being written");
+    assert_string_equal(err.file, path);
+    assert_null(store_peek(store, 1));
+    snapshot_release(get());
+}
+
+static void test_broken_and_missing_files(void **state)
+{
+    const struct snapshot *snapshot = NULL;
+    struct espimage_error err;
+    bool unsettled = false;
+    (void)state;
+    snapshot_release(get());
+    assert_int_equal(truncate(path, 100), 0);
+    age_file();
+    assert_code(ESPIMAGE_ERR_ELF, try_get(&snapshot, &unsettled, &err), &err);
+    assert_true(unsettled); /* so short after the change it may still be being written */
+    assert_int_equal(unlink(path), 0);
+    assert_code(ESPIMAGE_ERR_NO_INPUT, try_get(&snapshot, &unsettled, &err), &err);
+    assert_true(unsettled);
+    assert_null(store_peek(store, 1));
+    write_elf(0x40100004);
+    snapshot_release(get());
+}
+
+static void test_old_broken_file_is_no_file_in_the_making(void **state)
+{
+    const struct timespec pause = {1, 50000000};
+    const struct snapshot *snapshot = NULL;
+    struct espimage_error err;
+    bool unsettled = true;
+    (void)state;
+    assert_int_equal(truncate(path, 100), 0);
+    (void)nanosleep(&pause, NULL);
+    assert_code(ESPIMAGE_ERR_ELF, try_get(&snapshot, &unsettled, &err), &err);
+    assert_false(unsettled);
+}
+
+static void test_promises(void **state)
+{
+    struct promises *p = promises_new(10, 3);
+    (void)state;
+    const struct snapshot *old = get();
+    write_elf(0x40100010);
+    const struct snapshot *new = get();
+
+    promises_make(p, "192.0.2.1", 1, old, 100);
+    promises_make(p, "192.0.2.1", 2, new, 100);
+    promises_make(p, "192.0.2.2", 1, new, 100);
+    assert_int_equal(promises_count(p), 3);
+
+    const struct snapshot *found = promises_find(p, "192.0.2.1", 1, 109.9);
+    assert_ptr_equal(found, old);
+    snapshot_release(found);
+    assert_null(promises_find(p, "192.0.2.3", 1, 101));
+    assert_null(promises_find(p, "192.0.2.1", 1, 110)); /* expired, and forgotten */
+    assert_int_equal(promises_count(p), 2);
+
+    promises_make(p, "192.0.2.2", 1, old, 101); /* a new HEAD, a new promise */
+    found = promises_find(p, "192.0.2.2", 1, 102);
+    assert_ptr_equal(found, old);
+    snapshot_release(found);
+    promises_drop(p, "192.0.2.2", 1);
+    assert_null(promises_find(p, "192.0.2.2", 1, 102));
+    promises_drop(p, "192.0.2.2", 1);
+
+    snapshot_release(old);
+    snapshot_release(new);
+    promises_free(p);
+    promises_free(NULL);
+}
+
+static void test_promises_are_bounded(void **state)
+{
+    struct promises *p = promises_new(10, 100);
+    (void)state;
+    const struct snapshot *snapshot = get();
+    for (int i = 0; i < 1000; i++) {
+        char client[24];
+        (void)snprintf(client, sizeof client, "10.0.%d.%d", i / 250, i % 250);
+        promises_make(p, client, 1, snapshot, 100 + i * 0.001);
+    }
+    assert_int_equal(promises_count(p), 100);
+    assert_null(promises_find(p, "10.0.0.0", 1, 101));
+    const struct snapshot *last = promises_find(p, "10.0.3.249", 1, 101);
+    assert_ptr_equal(last, snapshot);
+    snapshot_release(last);
+    promises_make(p, "10.1.0.0", 1, snapshot, 200); /* all others have expired */
+    assert_int_equal(promises_count(p), 1);
+    snapshot_release(snapshot);
+    promises_free(p);
+}
+
+int main(void)
+{
+#define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        EACH(test_unchanged_file_is_one_snapshot),
+        EACH(test_changed_file_is_a_new_build),
+        EACH(test_same_content_is_no_new_build),
+        EACH(test_snapshot_outlives_the_store),
+        EACH(test_file_just_written_is_unsettled),
+        EACH(test_broken_and_missing_files),
+        EACH(test_old_broken_file_is_no_file_in_the_making),
+        EACH(test_promises),
+        EACH(test_promises_are_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
