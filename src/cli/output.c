@@ -24,7 +24,7 @@ int exit_status(enum espimage_code code)
 
 struct shown shown(const char *text)
 {
-    struct shown result;
+    struct shown result = {""};
     printable(result.text, sizeof result.text, text);
     return result;
 }

@@ -32,23 +32,22 @@ struct follow_options {
 /* NULL when there is no memory or no thread. */
 struct follow *follow_new(const struct follow_options *options);
 /* Closes what is left; every expectation still open ends as FOLLOW_GONE. */
-void follow_free(struct follow *follow);
+void follow_free(struct follow *f);
 
 /* A new connection; `fd` is duplicated. NULL when that fails: it then goes unfollowed. */
-struct followed *follow_add(struct follow *follow, int fd);
+struct followed *follow_add(struct follow *f, int fd);
 
 /* The duplicate, for socket options. */
-int followed_fd(const struct followed *followed);
+int followed_fd(const struct followed *c);
 
 /* `bytes` more are about to be sent and are the last on this connection. end() will be called once
  * for them. */
-void follow_expect(struct follow *follow, struct followed *followed, uint64_t bytes,
-                   void *expectation);
+void follow_expect(struct follow *f, struct followed *c, uint64_t bytes, void *expectation);
 
-/* libmicrohttpd has closed its descriptor; `followed` must not be used any more. */
-void follow_closed(struct follow *follow, struct followed *followed);
+/* libmicrohttpd has closed its descriptor; `c` must not be used any more. */
+void follow_closed(struct follow *f, struct followed *c);
 
 /* Connections that are still open. */
-unsigned follow_count(struct follow *follow);
+unsigned follow_count(struct follow *f);
 
 #endif

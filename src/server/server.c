@@ -326,7 +326,7 @@ static enum MHD_Result answer(struct exchange *x, enum ota_supply supply)
 {
     struct ota_answer decided = ota_decide(&x->request, supply);
     enum MHD_Result result = MHD_NO;
-    if (decided.image) {
+    if (decided.image && x->snapshot != NULL) {
         return answer_condition(x, &result) ? result : answer_with_image(x);
     }
     bool method = decided.status == MHD_HTTP_METHOD_NOT_ALLOWED;
