@@ -28,6 +28,7 @@ struct exchange {
     struct ota_request request;
     unsigned status;
     bool promised;
+    uint64_t promise;                /* number of the promise that this answer keeps or made */
     const struct snapshot *snapshot; /* held until the end */
     size_t first;                    /* of the bytes asked for */
     size_t size;

@@ -182,20 +182,27 @@ static size_t look(struct follow *f, struct report *reports, size_t room)
 
 #define REPORTS 256
 
+void follow_look(struct follow *f)
+{
+    struct report reports[REPORTS];
+    (void)pthread_mutex_lock(&f->lock);
+    size_t count = look(f, reports, REPORTS);
+    (void)pthread_mutex_unlock(&f->lock);
+    for (size_t i = 0; i < count; i++) {
+        tell(f, &reports[i]);
+    }
+}
+
 static void *run(void *context)
 {
     struct follow *f = context;
-    struct report reports[REPORTS];
     bool stop = false;
     while (!stop) {
+        follow_look(f);
         (void)pthread_mutex_lock(&f->lock);
-        size_t count = look(f, reports, REPORTS);
         bool idle = f->list == NULL;
         stop = f->stop;
         (void)pthread_mutex_unlock(&f->lock);
-        for (size_t i = 0; i < count; i++) {
-            tell(f, &reports[i]);
-        }
         struct pollfd wait = {f->wake, POLLIN, 0};
         if (!stop && poll(&wait, 1, idle ? -1 : TICK_MILLISECONDS) > 0) {
             uint64_t value;

@@ -24,7 +24,7 @@ enum follow_end {
 
 struct follow_options {
     unsigned idle_seconds; /* without progress; also the longest wait for a client to close */
-    /* Both are called from the thread. */
+    /* Both are called from the thread, or within follow_look(). */
     void (*progress)(void *expectation, uint64_t delivered);
     void (*end)(void *expectation, uint64_t delivered, enum follow_end how);
 };
@@ -46,6 +46,9 @@ void follow_expect(struct follow *f, struct followed *c, uint64_t bytes, void *e
 
 /* libmicrohttpd has closed its descriptor; `c` must not be used any more. */
 void follow_closed(struct follow *f, struct followed *c);
+
+/* Looks at all connections now; what there is to tell is told before it returns. */
+void follow_look(struct follow *f);
 
 /* Connections that are still open. */
 unsigned follow_count(struct follow *f);

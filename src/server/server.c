@@ -58,24 +58,52 @@ static void tell(struct server *server, const struct server_event *event)
 static void promise(const struct exchange *x)
 {
     (void)pthread_mutex_lock(&x->server->lock);
-    promises_make(x->server->promises, x->client, x->request.slot, x->snapshot, now_seconds());
+    (void)promises_make(x->server->promises, x->client, x->request.slot, x->snapshot,
+                        now_seconds());
     (void)pthread_mutex_unlock(&x->server->lock);
 }
 
 static void promise_kept(const struct exchange *x)
 {
     (void)pthread_mutex_lock(&x->server->lock);
-    promises_drop(x->server->promises, x->client, x->request.slot);
+    promises_drop(x->server->promises, x->promise);
     (void)pthread_mutex_unlock(&x->server->lock);
 }
 
-static const struct snapshot *promised(const struct exchange *x)
+static const struct snapshot *find_promise(struct exchange *x, bool *used)
 {
     (void)pthread_mutex_lock(&x->server->lock);
-    const struct snapshot *found =
-        promises_find(x->server->promises, x->client, x->request.slot, now_seconds());
+    const struct snapshot *found = promises_find(x->server->promises, x->client, x->request.slot,
+                                                 now_seconds(), &x->promise, used);
     (void)pthread_mutex_unlock(&x->server->lock);
     return found;
+}
+
+/* What was promised to the client. Unless HEAD did so just before, an earlier GET of its may have
+ * ended a moment ago, and with it a promise may have been kept or made. */
+static const struct snapshot *promised(struct exchange *x)
+{
+    bool used = false;
+    const struct snapshot *found = find_promise(x, &used);
+    if (found == NULL || used) {
+        snapshot_release(found);
+        follow_look(x->server->follow);
+        found = find_promise(x, &used);
+    }
+    x->promise = found != NULL ? x->promise : 0;
+    return found;
+}
+
+/* A client that knows no HEAD takes the length from a first GET, leaves and asks again. What HEAD
+ * has announced since counts for more. */
+static void promise_again(struct exchange *x)
+{
+    bool used = false;
+    const struct snapshot *newer = x->promised ? NULL : find_promise(x, &used);
+    if (newer == NULL && !x->promised) {
+        promise(x);
+    }
+    snapshot_release(newer);
 }
 
 /* ---- delivery ---- */
@@ -104,9 +132,8 @@ static void on_end(void *expectation, uint64_t delivered, enum follow_end how)
     }
     if (whole) {
         promise_kept(x);
-    } else {
-        /* A client that knows no HEAD takes the length from a first GET and asks again. */
-        promise(x);
+    } else if (how != FOLLOW_DELIVERED && x->status == MHD_HTTP_OK) {
+        promise_again(x);
     }
     struct server_event event = exchange_event(x, SERVER_REQUEST);
     event.complete = whole;

@@ -8,12 +8,15 @@
 struct promise {
     char client[48];
     int slot;
+    uint64_t number;
+    bool used;
     double expires;
     const struct snapshot *snapshot; /* a reference */
 };
 
 struct promises {
     unsigned seconds;
+    uint64_t last_number;
     size_t limit;
     size_t count;
     size_t room;
@@ -93,8 +96,8 @@ static struct promise *add(struct promises *p)
     return &p->list[p->count++];
 }
 
-void promises_make(struct promises *p, const char *client, int slot,
-                   const struct snapshot *snapshot, double now)
+uint64_t promises_make(struct promises *p, const char *client, int slot,
+                       const struct snapshot *snapshot, double now)
 {
     struct promise *promise = lookup(p, client, slot);
     const struct snapshot *kept = snapshot_keep(snapshot);
@@ -106,15 +109,19 @@ void promises_make(struct promises *p, const char *client, int slot,
     }
     if (promise == NULL) {
         snapshot_release(kept);
-        return;
+        return 0;
     }
     (void)snprintf(promise->client, sizeof promise->client, "%s", client);
     promise->slot = slot;
+    promise->number = ++p->last_number;
+    promise->used = false;
     promise->expires = now + p->seconds;
     promise->snapshot = kept;
+    return promise->number;
 }
 
-const struct snapshot *promises_find(struct promises *p, const char *client, int slot, double now)
+const struct snapshot *promises_find(struct promises *p, const char *client, int slot, double now,
+                                     uint64_t *number, bool *used)
 {
     struct promise *promise = lookup(p, client, slot);
     if (promise == NULL) {
@@ -124,14 +131,19 @@ const struct snapshot *promises_find(struct promises *p, const char *client, int
         forget(p, promise);
         return NULL;
     }
+    *number = promise->number;
+    *used = promise->used;
+    promise->used = true;
     return snapshot_keep(promise->snapshot);
 }
 
-void promises_drop(struct promises *p, const char *client, int slot)
+void promises_drop(struct promises *p, uint64_t number)
 {
-    struct promise *promise = lookup(p, client, slot);
-    if (promise != NULL) {
-        forget(p, promise);
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->list[i].number == number) {
+            forget(p, &p->list[i]);
+            return;
+        }
     }
 }
 

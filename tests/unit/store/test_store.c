@@ -183,25 +183,32 @@ static void test_promises(void **state)
     write_elf(0x40100010);
     const struct snapshot *new = get();
 
-    promises_make(p, "192.0.2.1", 1, old, 100);
-    promises_make(p, "192.0.2.1", 2, new, 100);
-    promises_make(p, "192.0.2.2", 1, new, 100);
+    uint64_t number = 0;
+    bool used = true;
+    uint64_t first = promises_make(p, "192.0.2.1", 1, old, 100);
+    (void)promises_make(p, "192.0.2.1", 2, new, 100);
+    uint64_t replaced = promises_make(p, "192.0.2.2", 1, new, 100);
     assert_int_equal(promises_count(p), 3);
 
-    const struct snapshot *found = promises_find(p, "192.0.2.1", 1, 109.9);
+    const struct snapshot *found = promises_find(p, "192.0.2.1", 1, 109.9, &number, &used);
     assert_ptr_equal(found, old);
+    assert_int_equal(number, first);
+    assert_false(used);
+    snapshot_release(promises_find(p, "192.0.2.1", 1, 109.9, &number, &used));
+    assert_true(used);
     snapshot_release(found);
-    assert_null(promises_find(p, "192.0.2.3", 1, 101));
-    assert_null(promises_find(p, "192.0.2.1", 1, 110)); /* expired, and forgotten */
+    assert_null(promises_find(p, "192.0.2.3", 1, 101, &number, &used));
+    assert_null(promises_find(p, "192.0.2.1", 1, 110, &number, &used)); /* expired, and forgotten */
     assert_int_equal(promises_count(p), 2);
 
-    promises_make(p, "192.0.2.2", 1, old, 101); /* a new HEAD, a new promise */
-    found = promises_find(p, "192.0.2.2", 1, 102);
+    (void)promises_make(p, "192.0.2.2", 1, old, 101); /* a new HEAD, a new promise */
+    promises_drop(p, replaced);                       /* the end of an older GET */
+    found = promises_find(p, "192.0.2.2", 1, 102, &number, &used);
     assert_ptr_equal(found, old);
     snapshot_release(found);
-    promises_drop(p, "192.0.2.2", 1);
-    assert_null(promises_find(p, "192.0.2.2", 1, 102));
-    promises_drop(p, "192.0.2.2", 1);
+    promises_drop(p, number);
+    assert_null(promises_find(p, "192.0.2.2", 1, 102, &number, &used));
+    promises_drop(p, number);
 
     snapshot_release(old);
     snapshot_release(new);
@@ -217,14 +224,16 @@ static void test_promises_are_bounded(void **state)
     for (int i = 0; i < 1000; i++) {
         char client[24];
         (void)snprintf(client, sizeof client, "10.0.%d.%d", i / 250, i % 250);
-        promises_make(p, client, 1, snapshot, 100 + i * 0.001);
+        (void)promises_make(p, client, 1, snapshot, 100 + i * 0.001);
     }
     assert_int_equal(promises_count(p), 100);
-    assert_null(promises_find(p, "10.0.0.0", 1, 101));
-    const struct snapshot *last = promises_find(p, "10.0.3.249", 1, 101);
+    uint64_t number = 0;
+    bool used = true;
+    assert_null(promises_find(p, "10.0.0.0", 1, 101, &number, &used));
+    const struct snapshot *last = promises_find(p, "10.0.3.249", 1, 101, &number, &used);
     assert_ptr_equal(last, snapshot);
     snapshot_release(last);
-    promises_make(p, "10.1.0.0", 1, snapshot, 200); /* all others have expired */
+    (void)promises_make(p, "10.1.0.0", 1, snapshot, 200); /* all others have expired */
     assert_int_equal(promises_count(p), 1);
     snapshot_release(snapshot);
     promises_free(p);
