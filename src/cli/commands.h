@@ -9,6 +9,7 @@ extern const struct command cmd_completion;
 extern const struct command cmd_convert;
 extern const struct command cmd_info;
 extern const struct command cmd_maps;
+extern const struct command cmd_probe;
 extern const struct command cmd_serve;
 extern const struct command cmd_verify;
 

@@ -9,8 +9,10 @@
 #include <stdint.h>
 
 enum option_id {
-    OPT_ANY_LAYOUT = 1,
+    OPT_ALL_MSS = 1,
+    OPT_ANY_LAYOUT,
     OPT_APP,
+    OPT_BEFORE_2018,
     OPT_BIND,
     OPT_BOOT,
     OPT_FLASH_FREQ,
@@ -28,7 +30,10 @@ enum option_id {
     OPT_OUTPUT,
     OPT_PORT,
     OPT_PROFILE,
-    OPT_PROMISE
+    OPT_PROMISE,
+    OPT_RUNNING,
+    OPT_SPEED,
+    OPT_TIME
 };
 
 struct option_spec {

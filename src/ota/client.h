@@ -69,11 +69,14 @@ struct ota_client {
     uint32_t erased;          /* bytes, whole sectors */
     uint32_t written;         /* body bytes so far */
     uint32_t segments;        /* of the body's connection, dropped ones included */
-    uint32_t dropped;         /* segments taken for another header */
+    uint32_t dropped;         /* of the body: segments taken for another header */
     uint32_t dropped_bytes;
-    bool fell_back;   /* HEAD gave no usable header */
-    uint32_t crc;     /* of the bytes written that count for it */
-    uint8_t first[4]; /* first body bytes, for a header in a segment of its own */
+    uint32_t forgotten; /* before GET's header: segments with "200 OK" but without all it needs */
+    bool fell_back;     /* HEAD gave no usable header */
+    bool got_header;    /* GET gave one; without it the whole answer is taken for the image */
+    bool checked_first; /* the first bytes were looked at: some came in the header's segment */
+    uint32_t crc;       /* of the bytes written that count for it */
+    uint8_t first[4];   /* first bytes written, looked at or not */
 };
 
 void ota_client_init(struct ota_client *client, const struct ota_client_options *options);
@@ -86,11 +89,28 @@ enum ota_action ota_client_segment(struct ota_client *client, const uint8_t *byt
 /* The server closed the connection; `reset` when by a reset. */
 enum ota_action ota_client_closed(struct ota_client *client, bool reset);
 
+/* The driver will not go on reading, for the reason `why`. */
+enum ota_action ota_client_give_up(struct ota_client *client, const char *why);
+
 /* No connection within 10 s, or (`connecting` false) the firmware's own limit has passed. */
 enum ota_action ota_client_timeout(struct ota_client *client, bool connecting);
 
-/* Plays the exchange with a server that answers HEAD and GET with `header` and cuts header and
- * body into segments of `mss` bytes. No sockets. */
+/* An answer as a server sends it. */
+struct ota_stream {
+    const uint8_t *header;
+    size_t header_size;
+    const uint8_t *body;
+    size_t body_size;
+    size_t mss;        /* 1..65535 */
+    bool header_alone; /* the header is a segment of its own; the body is cut from its first byte */
+};
+
+/* Plays the exchange with a server that answers HEAD with the stream's header and GET with all of
+ * it, and closes. No sockets. */
+void ota_client_replay(struct ota_client *client, const struct ota_client_options *options,
+                       const struct ota_stream *stream);
+
+/* The same for header and body in one stream, cut every `mss` bytes. */
 void ota_client_play(struct ota_client *client, const struct ota_client_options *options,
                      const uint8_t *header, size_t header_size, const uint8_t *body,
                      size_t body_size, size_t mss);

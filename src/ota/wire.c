@@ -59,12 +59,12 @@ struct wire_hazard wire_check(const struct wire_runs *runs, size_t body_size, si
 {
     struct wire_hazard hazard = {WIRE_NO_HAZARD, mss, 0};
     size_t total = header_size + body_size;
-    size_t last = total % mss;
 
     if (header_size >= mss || mss - header_size < 4) {
         hazard.kind = WIRE_SHORT_FIRST;
         return hazard;
     }
+    size_t last = total % mss;
     if (last > 0 && last < 4 && total > mss) {
         hazard.kind = WIRE_SHORT_LAST;
         hazard.offset = body_size - last;
@@ -83,24 +83,28 @@ struct wire_hazard wire_check(const struct wire_runs *runs, size_t body_size, si
     return hazard;
 }
 
+static struct wire_choice try_size(const struct wire_runs *runs, size_t body_size, size_t size,
+                                   const uint16_t *mss, size_t count)
+{
+    struct wire_choice choice = {size, {WIRE_NO_HAZARD, 0, 0}, 0};
+    for (size_t i = 0; i < count; i++) {
+        struct wire_hazard hazard = wire_check(runs, body_size, size, mss[i]);
+        if (hazard.kind != WIRE_NO_HAZARD) {
+            choice.hazard = choice.hazards == 0 ? hazard : choice.hazard;
+            choice.hazards++;
+        }
+    }
+    return choice;
+}
+
 struct wire_choice wire_choose(const struct wire_runs *runs, size_t body_size, size_t shortest,
                                const uint16_t *mss, size_t count)
 {
-    struct wire_choice best = {0};
-    best.hazards = SIZE_MAX;
-    for (size_t size = (shortest + 3) / 4 * 4; size <= WIRE_LONGEST_HEADER && best.hazards > 0;
-         size += 4) {
-        struct wire_choice choice = {size, {WIRE_NO_HAZARD, 0, 0}, 0};
-        for (size_t i = 0; i < count; i++) {
-            struct wire_hazard hazard = wire_check(runs, body_size, size, mss[i]);
-            if (hazard.kind != WIRE_NO_HAZARD) {
-                choice.hazard = choice.hazards == 0 ? hazard : choice.hazard;
-                choice.hazards++;
-            }
-        }
-        if (choice.hazards < best.hazards) {
-            best = choice;
-        }
+    size_t size = (shortest + 3) / 4 * 4;
+    struct wire_choice best = try_size(runs, body_size, size, mss, count);
+    for (size += 4; size <= WIRE_LONGEST_HEADER && best.hazards > 0; size += 4) {
+        struct wire_choice choice = try_size(runs, body_size, size, mss, count);
+        best = choice.hazards < best.hazards ? choice : best;
     }
     return best;
 }

@@ -57,7 +57,8 @@ struct wire_choice {
 };
 
 /* The shortest header of at least `shortest` and at most WIRE_LONGEST_HEADER bytes without a hazard
- * for any of the `count` values of `mss`; else the one with the fewest. */
+ * for any of the `count` values of `mss`; else the one with the fewest. When `shortest` is above
+ * that bound already, it is taken as it is. */
 struct wire_choice wire_choose(const struct wire_runs *runs, size_t body_size, size_t shortest,
                                const uint16_t *mss, size_t count);
 

@@ -16,9 +16,9 @@ struct layout {
     struct wire_hazard hazard; /* that no header length avoids */
 };
 
-/* Plans the header of a 200 answer with the image, for a connection with this MSS; 0: unknown.
- * `extra` is one more MSS to keep clear of, or 0. `fields_size` is the length of the header without
- * filler, as libmicrohttpd writes it. */
+/* Plans the header of a 200 answer with the image, for a connection with this MSS (0: unknown) and
+ * one more, `extra`, or 0; and for all usual ones too when one header suits them all. `fields_size`
+ * is the length of the header without filler, as libmicrohttpd writes it. */
 void layout_plan(const struct snapshot *snapshot, size_t fields_size, uint16_t mss, uint16_t extra,
                  struct layout *out);
 

@@ -9,7 +9,7 @@ import pytest
 import image
 from tool import IO, USAGE, Hex, Maybe, assert_refused, assert_shape
 
-COMMANDS = ["serve", "convert", "info", "verify", "maps", "completion"]
+COMMANDS = ["serve", "probe", "convert", "info", "verify", "maps", "completion"]
 
 
 def options_of(tool, command):
@@ -41,7 +41,7 @@ def test_eighty_columns(tool, line):
     assert not too_long, "\n" + "\n".join(too_long)
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "serve"])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("serve", "probe")])
 def test_example_works(tool, firmware, command):
     firmware.copy("1MB.app1", tool.cwd / "app1.elf")
     firmware.copy("1MB.app2", tool.cwd / "app2.elf")
@@ -51,6 +51,13 @@ def test_example_works(tool, firmware, command):
     words = shlex.split(example.split(">")[0])
     assert words[0] == "espimagetool"
     tool.ok(*words[1:])
+
+
+def test_example_of_probe_works(tool, firmware, serve):
+    server = serve(firmware.path("1MB.app2"))
+    example = tool.ok("probe", "--help").out.split("\nExample:\n")[1].splitlines()[0]
+    words = shlex.split(example.replace(":8888", f":{server.port}"))
+    assert "yes" in tool.ok(*words[1:]).out.splitlines()[-1]
 
 
 def test_example_of_serve_works(tool, firmware, serve):

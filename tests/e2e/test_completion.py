@@ -13,7 +13,7 @@ import pytest
 
 from tool import PROGRAM
 
-COMMANDS = ["serve", "convert", "info", "verify", "maps", "completion"]
+COMMANDS = ["serve", "probe", "convert", "info", "verify", "maps", "completion"]
 SHELLS = {"bash": ["bash", "-n"], "zsh": ["zsh", "-n"], "fish": ["fish", "--no-execute"]}
 
 
@@ -26,7 +26,7 @@ def option_help(tool, command):
     """{option: values or None} as the help has it."""
     options = {}
     for line in tool.ok(command, "--help").out.split("\nOptions:\n")[1].splitlines():
-        found = re.match(r"  (?:-\w, )?--([a-z-]+)", line)
+        found = re.match(r"  (?:-\w, )?--([a-z0-9-]+)", line)
         if found:
             last = found.group(1)
             options[last] = None
@@ -64,10 +64,10 @@ def test_every_option_is_in_every_script(tool, script, command):
 
     zsh = script("zsh").read_text()
     (part,) = re.findall(rf"^ {{8}}{command}\)\n(.*?);;$", zsh, re.MULTILINE | re.DOTALL)
-    assert sorted(set(re.findall(r"--([a-z-]+)[\[}]", part))) == sorted(options)
+    assert sorted(set(re.findall(r"--([a-z0-9-]+)[\[}]", part))) == sorted(options)
 
     fish = script("fish").read_text()
-    assert re.findall(rf"__fish_seen_subcommand_from {command}' -l ([a-z-]+)", fish) == \
+    assert re.findall(rf"__fish_seen_subcommand_from {command}' -l ([a-z0-9-]+)", fish) == \
         list(options)
 
 

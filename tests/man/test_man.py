@@ -345,6 +345,13 @@ def keys_of(value):
     return set().union(*map(keys_of, value)) if isinstance(value, list) else set()
 
 
+def probe_document(cwd):
+    status, stderr, _ = probe_example("espimagetool probe --all-mss --json "
+                                      "http://127.0.0.1:8888/user2.bin > probe.json", cwd)
+    assert status == 0, stderr
+    return json.loads((cwd / "probe.json").read_text())
+
+
 def test_json_fields(workshop, tmp_path):
     documents = {
         "convert": [json_of("convert", "--json", "--out-dir", tmp_path, "app1.elf", "missing.elf",
@@ -356,6 +363,7 @@ def test_json_fields(workshop, tmp_path):
         "verify": [json_of("verify", "--json", "app1.elf", "flash.bin", "missing.elf",
                            cwd=workshop, status=1)],
         "maps": [json_of("maps", "--json", cwd=workshop)],
+        "probe": [probe_document(workshop)],
     }
     takers = [c for c in program_commands() if "--json" in options_of_program(c)]
     assert set(documents) == set(takers)
@@ -631,6 +639,27 @@ def serve_example(command, cwd):
             server.kill()
 
 
+def probe_example(command, cwd):
+    """As printed, against a server that the test starts."""
+    with subprocess.Popen(["bash", "-c", "exec espimagetool serve --port 0 app1.elf app2.elf"],
+                          cwd=cwd, env=environment(), text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as server:
+        try:
+            for line in server.stdout:
+                port = re.search(r"^Serving on port (\d+)", line)
+                if port:
+                    break
+            return plain_example(command.replace(":8888/", f":{port[1]}/"), cwd)
+        finally:
+            server.kill()
+
+
+def runner(command):
+    if serves(command):
+        return serve_example
+    return probe_example if command.startswith("espimagetool probe ") else plain_example
+
+
 def serves(command):
     return command.startswith(("espimagetool serve ", "espimagetool --OTA "))
 
@@ -642,8 +671,7 @@ def bench(workshop, tmp_path_factory):
     for name in ("app1.elf", "app2.elf", "both.elf", "noboot.elf", "rom.elf", "boot.bin",
                  "flash.bin"):
         shutil.copyfile(workshop / name, folder / name)
-    return folder, {command: (serve_example if serves(command) else plain_example)(command, folder)
-                    for command in examples()}
+    return folder, {command: runner(command)(command, folder) for command in examples()}
 
 
 @pytest.mark.parametrize("command", examples())

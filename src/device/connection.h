@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* A TCP connection that knows in which segments its bytes came, as far as the kernel tells.
+ *
+ * What an application reads are not segments. But Linux counts them, together with the bytes, and
+ * one look at both counters tells whether all that came since the last look were full ones. */
+#ifndef DEVICE_CONNECTION_H
+#define DEVICE_CONNECTION_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct connection {
+    int fd;
+    bool counts;          /* the kernel counts segments */
+    bool timestamps;      /* both sides send them: 12 bytes of each segment */
+    uint16_t largest;     /* bytes that a segment of the server holds at most; 0: not known */
+    uint16_t path;        /* set by the user: `largest`, when that is less than was announced */
+    uint16_t seen;        /* bytes of the largest one that came; 0: not known */
+    uint64_t read;        /* bytes handed out */
+    uint64_t queued;      /* bytes that had come at the last look */
+    uint32_t segments;    /* that had come at the last look */
+    uint32_t queued_from; /* segments at the look before */
+    uint64_t read_from;   /* bytes at the look before */
+};
+
+enum connection_event {
+    CONNECTION_DATA,
+    CONNECTION_CLOSED,
+    CONNECTION_RESET,
+    CONNECTION_SILENT /* nothing within the time */
+};
+
+/* What one look at the counters told; set when all bytes up to then are handed out. */
+struct arrival {
+    bool known;        /* all of it is read, and the counters are there */
+    uint64_t bytes;    /* since the last one */
+    uint32_t segments; /* that brought them */
+};
+
+/* Connects within `milliseconds`, announcing `mss`. 0, or an errno value with nothing open. */
+int connection_open(struct connection *c, const struct sockaddr_in *to, uint16_t mss,
+                    int milliseconds);
+void connection_close(struct connection *c);
+
+/* False when the server has gone. */
+bool connection_send(const struct connection *c, const char *text, size_t size);
+
+/* Waits for bytes and reads up to `room` of them; `*size` is how many. */
+enum connection_event connection_receive(struct connection *c, uint8_t *to, size_t room,
+                                         int milliseconds, size_t *size, struct arrival *arrival);
+
+#endif
