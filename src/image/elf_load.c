@@ -16,12 +16,14 @@ static enum espimage_code check_ident(const uint8_t *bytes, size_t size, struct 
 {
     if (size == 0) {
         error_found(err, ESPIMAGE_ERR_ELF, "the file is empty");
-        return error_wanted(err, "an ELF file");
+        error_wanted(err, "an ELF file");
+        return error_advice(err, "link or copy it again");
     }
     if (size < SELFMAG || memcmp(bytes, ELFMAG, SELFMAG) != 0) {
         error_found(err, ESPIMAGE_ERR_ELF, "not an ELF file: it begins with %02X %02X", bytes[0],
                     size > 1 ? bytes[1] : 0);
-        return error_wanted(err, "7F 45 4C 46");
+        error_wanted(err, "7F 45 4C 46");
+        return error_advice(err, "give the ELF that the linker wrote");
     }
     if (size < sizeof(Elf32_Ehdr)) {
         error_found(err, ESPIMAGE_ERR_ELF, "%zu bytes, too short for an ELF header", size);
@@ -42,7 +44,8 @@ static enum espimage_code check_ident(const uint8_t *bytes, size_t size, struct 
     }
     if (bytes[EI_VERSION] != EV_CURRENT) {
         error_found(err, ESPIMAGE_ERR_ELF, "ELF version %u", bytes[EI_VERSION]);
-        return error_wanted(err, "%u", EV_CURRENT);
+        error_wanted(err, "%u", EV_CURRENT);
+        return error_advice(err, "the ELF is damaged: link or copy it again");
     }
     return ESPIMAGE_OK;
 }
@@ -77,7 +80,8 @@ static enum espimage_code check_header(const GElf_Ehdr *header, size_t size,
     }
     if (header->e_shentsize != sizeof(Elf32_Shdr)) {
         error_found(err, ESPIMAGE_ERR_ELF, "section headers of %u bytes each", header->e_shentsize);
-        return error_wanted(err, "%zu", sizeof(Elf32_Shdr));
+        error_wanted(err, "%zu", sizeof(Elf32_Shdr));
+        return error_advice(err, "the ELF is damaged: link or copy it again");
     }
     if (header->e_shoff > size || size - header->e_shoff < sizeof(Elf32_Shdr)) {
         error_found(err, ESPIMAGE_ERR_ELF,

@@ -356,6 +356,11 @@ static enum MHD_Result answer(struct exchange *x, enum ota_supply supply)
     if (decided.image && x->snapshot != NULL) {
         return answer_condition(x, &result) ? result : answer_with_image(x);
     }
+    char missing[160];
+    if (x->request.slot != 0 && decided.status == MHD_HTTP_NOT_FOUND) {
+        store_missing(x->server->options.store, x->request.slot, missing, sizeof missing);
+        decided.reason = missing;
+    }
     bool method = decided.status == MHD_HTTP_METHOD_NOT_ALLOWED;
     bool wait = decided.status == MHD_HTTP_SERVICE_UNAVAILABLE;
     return answer_without(x, decided.status, decided.reason,

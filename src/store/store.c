@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -98,6 +99,13 @@ void store_set(struct store *store, int slot, const char *path, bool forced)
 const char *store_path(const struct store *store, int slot)
 {
     return store->slots[slot - 1].path;
+}
+
+void store_missing(const struct store *store, int slot, char *text, size_t size)
+{
+    const struct espimage_flash_map *map = store->options.map;
+    (void)snprintf(text, size, "no ELF for app%d was given; link one at 0x%08X with %s", slot,
+                   map->link[slot - 1], map->script[slot - 1]);
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)

@@ -33,6 +33,9 @@ void store_free(struct store *store);
 void store_set(struct store *store, int slot, const char *path, bool forced);
 const char *store_path(const struct store *store, int slot); /* NULL: none */
 
+/* What is missing when a slot has no ELF, and how to link it, on one line. */
+void store_missing(const struct store *store, int slot, char *text, size_t size);
+
 /* The image for a slot that has an ELF, when the file is as it was: costs one stat(). NULL when it
  * must be converted first. To be released. */
 const struct snapshot *store_peek(struct store *store, int slot);

@@ -72,7 +72,7 @@ def test_missing_app_names_the_linker_script(serve, firmware, have, missing, scr
     assert server.get(f"/user{3 - missing}.bin").status == 200
     answer = server.get(f"/user{missing}.bin")
     assert (answer.status, answer.length) == (404, 0)
-    assert answer.field("X-Espimage-Reason")
+    assert script in answer.field("X-Espimage-Reason")
     assert not re.search(rf"^  http.*user{missing}\.bin$", server.log(), re.MULTILINE)
 
 
