@@ -398,6 +398,10 @@ static void load_all(struct conversion *c, struct elf_file *elfs, char **paths, 
 
     espimage_map_choice_init(&choice, c->flash.map);
     for (size_t i = 0; i < count; i++) {
+        if (count > KEEP_LOADED && c->flash.map != NULL) {
+            elfs[i].path = paths[i]; /* nothing to find out: the second pass will do */
+            continue;
+        }
         if (elf_file_load(paths[i], &elfs[i], &err) != ESPIMAGE_OK) {
             failures_add(&c->failures, &err);
             continue;
