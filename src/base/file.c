@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static enum espimage_code refuse_kind(mode_t mode, struct espimage_error *err)
@@ -107,6 +108,28 @@ enum espimage_code file_write_all(int fd, const uint8_t *data, size_t size,
         data += done;
         size -= (size_t)done;
     }
+    return ESPIMAGE_OK;
+}
+
+enum espimage_code memory_file(const uint8_t *data, size_t size, int *fd,
+                               struct espimage_error *err)
+{
+    int made = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (made < 0) {
+        return error_found(err, ESPIMAGE_ERR_IO, "cannot make a file in memory: %s",
+                           strerror(errno));
+    }
+    enum espimage_code code = file_write_all(made, data, size, err);
+    if (code == ESPIMAGE_OK &&
+        fcntl(made, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+        code =
+            error_found(err, ESPIMAGE_ERR_IO, "cannot seal a file in memory: %s", strerror(errno));
+    }
+    if (code != ESPIMAGE_OK) {
+        (void)close(made);
+        return code;
+    }
+    *fd = made;
     return ESPIMAGE_OK;
 }
 

@@ -31,6 +31,11 @@ enum espimage_code file_write(const char *path, const uint8_t *data, size_t size
 enum espimage_code file_write_all(int fd, const uint8_t *data, size_t size,
                                   struct espimage_error *err);
 
+/* A file without a name, in memory, that nobody can change any more; *fd is the caller's to close.
+ * ESPIMAGE_ERR_IO. */
+enum espimage_code memory_file(const uint8_t *data, size_t size, int *fd,
+                               struct espimage_error *err);
+
 /* The last component of a path; points into it. */
 const char *file_name(const char *path);
 

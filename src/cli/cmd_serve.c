@@ -44,7 +44,9 @@ static const struct option_spec help_options[] = {
 
 #define DEFAULT_PORT 8888
 /* Devices stall for seconds while they erase and write. */
-#define IDLE_SECONDS 120
+#define IDLE_SECONDS        120
+#define HEAD_SECONDS        30
+#define ADDRESS_CONNECTIONS 4096
 /* What a client may take after the last byte was handed over. */
 #define STOP_SECONDS 2
 
@@ -344,6 +346,12 @@ static void log_request(const struct serving *s, const struct server_event *e)
     (void)fflush(stdout);
 }
 
+static void log_turned_away(const struct server_event *e)
+{
+    (void)printf("%s turned away: %s\n", e->client, e->reason);
+    (void)fflush(stdout);
+}
+
 static void on_event(void *context, const struct server_event *e)
 {
     struct serving *s = context;
@@ -352,7 +360,11 @@ static void on_event(void *context, const struct server_event *e)
         return;
     }
     clear_progress(s);
-    if (e->slot != 0 && store_path(s->store, e->slot) != NULL) {
+    if (e->kind == SERVER_TURNED_AWAY) {
+        log_turned_away(e);
+        return;
+    }
+    if (e->notes != NULL && e->slot != 0 && store_path(s->store, e->slot) != NULL) {
         print_warnings(store_path(s->store, e->slot), e->notes);
     }
     log_request(s, e);
@@ -394,6 +406,8 @@ static int run_server(struct serving *s)
                                            .port = (uint16_t)s->port,
                                            .idle_seconds = IDLE_SECONDS,
                                            .promise_seconds = s->promise_seconds,
+                                           .head_seconds = HEAD_SECONDS,
+                                           .address_connections = ADDRESS_CONNECTIONS,
                                            .extra_mss = (uint16_t)s->mss,
                                            .store = s->store,
                                            .event = on_event,

@@ -71,29 +71,6 @@ static enum espimage_code parse_path(const char *text, struct target *out,
     return ESPIMAGE_OK;
 }
 
-/* The slot of the first of path and values that names one. */
-static int slot_of_path(const char *path)
-{
-    char part[sizeof((struct target *)0)->path];
-    int slot = 0;
-    size_t length = strcspn(path, "?");
-    (void)snprintf(part, sizeof part, "%.*s", (int)length, path);
-    slot = ota_slot_of_name(part);
-    path += length;
-    while (slot == 0 && *path != '\0') {
-        path++; /* '?' or '&' */
-        length = strcspn(path, "&");
-        const char *equals = memchr(path, '=', length);
-        if (equals != NULL) {
-            (void)snprintf(part, sizeof part, "%.*s", (int)(path + length - equals - 1),
-                           equals + 1);
-            slot = ota_slot_of_name(part);
-        }
-        path += length;
-    }
-    return slot;
-}
-
 enum espimage_code target_parse(const char *url, struct target *out, struct espimage_error *err)
 {
     struct target target = {0};
@@ -112,7 +89,7 @@ enum espimage_code target_parse(const char *url, struct target *out, struct espi
         code = parse_path(host + length, &target, err);
     }
     if (code == ESPIMAGE_OK) {
-        target.slot = slot_of_path(target.path);
+        target.slot = ota_slot_of_target(target.path);
         *out = target;
     }
     return code;

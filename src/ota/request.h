@@ -12,4 +12,7 @@
  * ends in .bin or has no extension. */
 int ota_slot_of_name(const char *name);
 
+/* The slot of the first that names one: the path, or a value of the query. Nothing is decoded. */
+int ota_slot_of_target(const char *target);
+
 #endif

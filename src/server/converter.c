@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/converter.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 
 #include <pthread.h>
@@ -19,13 +20,6 @@ struct converter {
     struct conversion_wait *waiting;
     bool stop;
 };
-
-static double now_seconds(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1000000000.0;
-}
 
 /* Takes the waits for a slot off the list; with `due` only those whose time is up. */
 static struct conversion_wait *take(struct converter *c, int slot, bool due)

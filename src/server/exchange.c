@@ -1,35 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/exchange.h"
 
+#include "base/clock.h"
 #include "base/text.h"
+#include "server/parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static void note_client(struct exchange *x, struct MHD_Connection *connection)
+/* Of a target, for the log. */
+#define TARGET_SHOWN 256
+
+static char *printable_copy(const char *text, size_t limit)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    if (info == NULL || info->client_addr == NULL) {
-        return;
+    size_t room = strlen(text) + 1;
+    room = room < limit ? room : limit;
+    char *copy = malloc(room);
+    if (copy != NULL) {
+        printable(copy, room, text);
     }
-    const struct sockaddr *address = info->client_addr;
-    if (address->sa_family == AF_INET) {
-        struct sockaddr_in v4;
-        memcpy(&v4, address, sizeof v4);
-        (void)inet_ntop(AF_INET, &v4.sin_addr, x->client, sizeof x->client);
-        x->client_port = ntohs(v4.sin_port);
-    } else if (address->sa_family == AF_INET6) {
-        struct sockaddr_in6 v6;
-        memcpy(&v6, address, sizeof v6);
-        (void)inet_ntop(AF_INET6, &v6.sin6_addr, x->client, sizeof x->client);
-        x->client_port = ntohs(v6.sin6_port);
-    }
+    return copy;
 }
 
 struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
                               const char *uri)
 {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const struct guest *guest = info != NULL ? info->socket_context : NULL;
+    if (guest == NULL) {
+        return NULL;
+    }
     struct exchange *x = calloc(1, sizeof *x);
     if (x == NULL) {
         return NULL;
@@ -37,10 +38,13 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
     atomic_init(&x->references, 1);
     x->server = server;
     x->connection = connection;
-    x->wait.context = x;
-    (void)clock_gettime(CLOCK_MONOTONIC, &x->began);
-    printable(x->target, sizeof x->target, uri);
-    note_client(x, connection);
+    x->began = now_seconds();
+    x->target = printable_copy(uri, TARGET_SHOWN);
+    x->peer = guest->peer;
+    if (x->target == NULL) {
+        exchange_release(x);
+        return NULL;
+    }
     return x;
 }
 
@@ -52,22 +56,46 @@ struct exchange *exchange_keep(struct exchange *x)
 
 void exchange_release(struct exchange *x)
 {
-    if (atomic_fetch_sub(&x->references, 1) == 1) {
-        snapshot_release(x->wait.snapshot);
-        snapshot_release(x->snapshot);
-        free(x);
+    if (atomic_fetch_sub(&x->references, 1) != 1) {
+        return;
+    }
+    if (x->wait != NULL) {
+        snapshot_release(x->wait->snapshot);
+    }
+    snapshot_release(x->snapshot);
+    free(x->wait);
+    free(x->notes);
+    free(x->reason);
+    free(x->target);
+    free(x);
+}
+
+void exchange_fails(struct exchange *x, const char *reason)
+{
+    if (x->reason == NULL) {
+        x->reason = printable_copy(reason, ESPIMAGE_ERROR_LINE);
     }
 }
 
-struct server_event exchange_event(const struct exchange *x, enum server_event_kind kind)
+struct espimage_notes *exchange_notes(struct exchange *x)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    if (x->notes == NULL) {
+        x->notes = calloc(1, sizeof *x->notes);
+    }
+    return x->notes;
+}
+
+struct server_event exchange_event(const struct exchange *x, enum server_event_kind kind,
+                                   char client[PEER_TEXT])
+{
+    static const char *const methods[] = {
+        [OTA_GET] = "GET", [OTA_HEAD] = "HEAD", [OTA_OTHER] = "?"};
+    peer_text(&x->peer, client);
     struct server_event event = {
         .kind = kind,
-        .client = x->client,
-        .client_port = x->client_port,
-        .method = x->method,
+        .client = client,
+        .client_port = x->peer.port,
+        .method = methods[x->request.method],
         .target = x->target,
         .slot = x->request.slot,
         .build = x->snapshot != NULL ? x->snapshot->build : 0,
@@ -75,10 +103,9 @@ struct server_event exchange_event(const struct exchange *x, enum server_event_k
         .status = x->status,
         .sent = x->sent,
         .size = x->size,
-        .seconds = (double)(now.tv_sec - x->began.tv_sec) +
-                   (double)(now.tv_nsec - x->began.tv_nsec) / 1000000000.0,
-        .reason = x->reason[0] != '\0' ? x->reason : NULL,
-        .notes = &x->notes,
+        .seconds = now_seconds() - x->began,
+        .reason = x->reason,
+        .notes = x->notes,
     };
     return event;
 }

@@ -11,11 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What a connection may hold in the kernel, about. When libmicrohttpd shuts its side down, the FIN
- * pushes a partial segment up to the edge of the receiver's window; with no more than this in the
- * queue that edge is out of reach. It also keeps progress honest. */
-#define SEND_BUFFER 32768
-
 /* Enough for a room full of devices that start at once. */
 #define BACKLOG 1024
 
@@ -70,7 +65,6 @@ enum espimage_code listen_on(const char *address, uint16_t *port, int *out,
     union any_address where;
     socklen_t size = 0;
     const int on = 1;
-    const int send_buffer = SEND_BUFFER;
 
     if (!parse_address(address, *port, &where, &size)) {
         error_found(err, ESPIMAGE_ERR_USAGE, "'%s' is no address", address);
@@ -79,7 +73,6 @@ enum espimage_code listen_on(const char *address, uint16_t *port, int *out,
     int fd = socket(where.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0) {
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
     }
     if (fd < 0 || bind(fd, &where.any, size) != 0 || listen(fd, BACKLOG) != 0 ||
         getsockname(fd, &where.any, &size) != 0) {

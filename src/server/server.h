@@ -10,8 +10,10 @@
 #include <stdint.h>
 
 enum server_event_kind {
-    SERVER_PROGRESS, /* the client has acknowledged more of an image */
-    SERVER_REQUEST,  /* a request has ended, as far as the client is concerned */
+    SERVER_PROGRESS,    /* the client has acknowledged more of an image */
+    SERVER_REQUEST,     /* a request has ended, as far as the client is concerned */
+    SERVER_TURNED_AWAY, /* a connection was closed before it had a whole request; client and reason
+                         */
 };
 
 struct server_event {
@@ -29,7 +31,7 @@ struct server_event {
     double seconds;     /* since the request began */
     const char *reason; /* why there was no image, or why it broke off; NULL when all went well */
     bool complete;      /* the client has the whole image */
-    const struct espimage_notes *notes; /* about a conversion or a layout of this request */
+    const struct espimage_notes *notes; /* about a conversion or a layout of it; NULL: none */
 };
 
 struct server_options {
@@ -37,6 +39,9 @@ struct server_options {
     uint16_t port;       /* 0: any free one */
     unsigned idle_seconds;
     unsigned promise_seconds;
+    unsigned head_seconds;        /* for a request to become whole */
+    unsigned connections;         /* at most; 0: as many as the system allows */
+    unsigned address_connections; /* of one address, at most */
     uint16_t extra_mss; /* to keep clear of hazards at, beside the connection's own; or 0 */
     struct store *store;
     /* Called from the server's threads, one event at a time. */

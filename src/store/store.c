@@ -2,6 +2,7 @@
 #include "store/store.h"
 
 #include "base/error.h"
+#include "base/file.h"
 #include "store/elf_file.h"
 
 #include <pthread.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 struct counted {
     struct snapshot snapshot; /* first: a pointer to it is a pointer to this */
@@ -61,6 +63,9 @@ void snapshot_release(const struct snapshot *snapshot)
     if (atomic_fetch_sub(&counted->references, 1) == 1) {
         espimage_bytes_free(&counted->snapshot.image);
         wire_runs_free(&counted->snapshot.runs);
+        if (counted->snapshot.fd >= 0) {
+            (void)close(counted->snapshot.fd);
+        }
         free(counted);
     }
 }
@@ -167,6 +172,16 @@ static enum espimage_code convert(const struct store *store, int number, const s
     return espimage_image_build(elf->firmware, &options, image, notes, err);
 }
 
+static enum espimage_code fill(struct snapshot *fresh, const struct espimage_bytes *image,
+                               struct espimage_error *err)
+{
+    if (!wire_runs_find(image->data, image->size, &fresh->runs)) {
+        return error_no_memory(err);
+    }
+    sha256_text(image->data, image->size, fresh->sha256);
+    return memory_file(image->data, image->size, &fresh->fd, err);
+}
+
 static enum espimage_code take(struct slot *slot, struct espimage_bytes *image,
                                struct espimage_error *err)
 {
@@ -174,13 +189,18 @@ static enum espimage_code take(struct slot *slot, struct espimage_bytes *image,
         return ESPIMAGE_OK;
     }
     struct counted *fresh = calloc(1, sizeof *fresh);
-    if (fresh == NULL || !wire_runs_find(image->data, image->size, &fresh->snapshot.runs)) {
-        free(fresh);
+    if (fresh == NULL) {
         return error_no_memory(err);
+    }
+    fresh->snapshot.fd = -1;
+    enum espimage_code code = fill(&fresh->snapshot, image, err);
+    if (code != ESPIMAGE_OK) {
+        wire_runs_free(&fresh->snapshot.runs);
+        free(fresh);
+        return code;
     }
     fresh->snapshot.image = *image;
     fresh->snapshot.path = slot->path;
-    sha256_text(image->data, image->size, fresh->snapshot.sha256);
     *image = (struct espimage_bytes){0};
     replace(slot, fresh);
     return ESPIMAGE_OK;

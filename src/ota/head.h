@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* The head of a request, while it arrives: is it whole, and is it one that the HTTP server can
+ * answer? What libmicrohttpd cannot parse it answers with a body, which a device would write to
+ * flash; so nothing of that kind gets that far. */
+#ifndef OTA_HEAD_H
+#define OTA_HEAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The longest head that is read; AT firmware with all its fields stays below 1 KB. */
+#define HEAD_LONGEST 16384
+/* Fields beyond that are too many. */
+#define HEAD_FIELDS 256
+
+enum head_state {
+    HEAD_PARTIAL, /* more has to come */
+    HEAD_WHOLE,   /* GET or HEAD, without a body */
+    HEAD_REFUSED  /* whole or not: to be answered with `status` */
+};
+
+struct request_head {
+    size_t size;        /* with the empty line; of a whole one */
+    size_t fields;      /* number of header fields */
+    char method[16];    /* as far as it is known, printable, cut */
+    char target[256];   /* the same */
+    unsigned status;    /* of a refused one: 400, 405, 414, 417, 431 or 505 */
+    const char *reason; /* of a refused one; static */
+};
+
+/* Looks at all that has come so far. */
+enum head_state head_parse(const uint8_t *bytes, size_t size, struct request_head *out);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* How many connections there are, in all and of each address, and how many there may be. */
+#ifndef SERVER_CENSUS_H
+#define SERVER_CENSUS_H
+
+#include "server/peer.h"
+
+struct census;
+
+enum census_answer {
+    CENSUS_WELCOME,
+    CENSUS_FULL,         /* too many in all */
+    CENSUS_FULL_ADDRESS, /* too many of this address */
+    CENSUS_NO_MEMORY
+};
+
+/* Safe from several threads. NULL when there is no memory. */
+struct census *census_new(unsigned limit, unsigned address_limit);
+void census_free(struct census *census);
+
+/* Counts one more, if it is welcome. */
+enum census_answer census_enter(struct census *census, const struct peer *peer);
+/* One that entered is gone. */
+void census_leave(struct census *census, const struct peer *peer);
+unsigned census_count(struct census *census);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* Delivers images and sees connections to their end, in a thread of its own.
+ *
+ * libmicrohttpd takes the request; the answer with an image is sent from here. Devices read TCP
+ * segments, so header and image leave as one stream cut every MSS bytes, from a file in memory that
+ * all connections share: libmicrohttpd can send from a file without copying, but then pushes the
+ * header out as a segment of its own. And it is done when the kernel has taken the last byte, long
+ * before a device has everything; a close with unread input, such as the stray CR that the SDK's
+ * sample sends, would then be a reset that loses the rest. Here, what still arrives is thrown away,
+ * this side is shut down when all is sent, and the socket is closed when the client closes too. */
+#ifndef SERVER_DELIVER_H
+#define SERVER_DELIVER_H
+
+#include "server/peer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct deliver;
+
+enum deliver_end {
+    DELIVER_WHOLE,  /* everything was acknowledged */
+    DELIVER_GONE,   /* the client closed or reset the connection before */
+    DELIVER_STALLED /* the client acknowledged nothing for too long */
+};
+
+struct deliver_options {
+    unsigned idle_seconds; /* without progress; also the longest wait for a client to close */
+    /* All are called from the thread, or within deliver_look(). `delivered` counts what the client
+     * has acknowledged, header included. */
+    void (*progress)(void *parcel, uint64_t delivered);
+    void (*end)(void *parcel, uint64_t delivered, enum deliver_end how);
+    void (*left)(void *context, const struct peer *peer); /* the connection is closed */
+    void *context;                                        /* for left() */
+};
+
+/* NULL when there is no memory or no thread. */
+struct deliver *deliver_new(const struct deliver_options *options);
+/* Closes what is left; every parcel still open ends as DELIVER_GONE. */
+void deliver_free(struct deliver *d);
+
+/* What is sent: a header, far below the smallest MSS, and a part of a file. */
+struct deliver_load {
+    const char *header; /* needed during the call only */
+    size_t header_size;
+    int file; /* must stay open until end() */
+    uint64_t first;
+    uint64_t size;
+    void *parcel; /* end() is called once for it */
+};
+
+/* The connection is deliver's from here on, and closed when it is over. False when there is no
+ * memory: then nothing was sent and it is still the caller's. */
+bool deliver_send(struct deliver *d, int fd, const struct peer *peer,
+                  const struct deliver_load *load);
+
+/* Everything was written to the connection already; it is seen to its end. The same. */
+bool deliver_finish(struct deliver *d, int fd, const struct peer *peer);
+
+/* Looks at all connections of an address now; what there is to tell is told before it returns. */
+void deliver_look(struct deliver *d, const struct peer *peer);
+
+/* Connections that are still open. */
+unsigned deliver_count(struct deliver *d);
+
+#endif

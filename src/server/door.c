@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/door.h"
+
+#include "base/clock.h"
+#include "server/census.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define EVENTS 256
+/* Accepted in one go, so that those who wait get their turn too. */
+#define ACCEPTS 256
+/* When there is no descriptor left, new connections wait so long in the kernel. */
+#define PAUSE_MILLISECONDS 50
+
+union any_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* A connection whose request is not whole. All of them form a list, the oldest first. */
+struct visitor {
+    struct visitor *next;
+    struct visitor *prev;
+    int fd;
+    double since;
+    union any_address address;
+    socklen_t address_size;
+};
+
+struct door {
+    struct door_options options;
+    struct census *census;
+    pthread_t thread;
+    int epoll;
+    int wake;            /* eventfd */
+    struct visitor list; /* ends of the list */
+    atomic_uint waiting;
+    atomic_bool stop;
+    bool closed;
+    bool paused; /* not accepting for a while */
+    uint8_t bytes[HEAD_LONGEST];
+};
+
+static struct peer peer_of_visitor(const struct visitor *v)
+{
+    return peer_of(&v->address.any);
+}
+
+static bool watch(const struct door *d, int fd, uint32_t what, void *pointer)
+{
+    struct epoll_event event = {.events = what, .data = {.ptr = pointer}};
+    return epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static void unlist(struct door *d, struct visitor *v)
+{
+    v->prev->next = v->next;
+    v->next->prev = v->prev;
+    (void)atomic_fetch_sub(&d->waiting, 1);
+}
+
+static void enlist(struct door *d, struct visitor *v)
+{
+    v->next = &d->list;
+    v->prev = d->list.prev;
+    v->prev->next = v;
+    v->next->prev = v;
+    (void)atomic_fetch_add(&d->waiting, 1);
+}
+
+/* Without an answer. */
+static void send_away(struct door *d, struct visitor *v, const char *reason)
+{
+    struct peer peer = peer_of_visitor(v);
+    unlist(d, v);
+    (void)close(v->fd);
+    census_leave(d->census, &peer);
+    if (reason != NULL) {
+        d->options.closed(d->options.context, &peer, reason);
+    }
+    free(v);
+}
+
+/* Lets it go on to who answers it. */
+static void pass_on(struct door *d, struct visitor *v, enum head_state state,
+                    const struct request_head *head)
+{
+    struct peer peer = peer_of_visitor(v);
+    unlist(d, v);
+    (void)epoll_ctl(d->epoll, EPOLL_CTL_DEL, v->fd, NULL);
+    if (state == HEAD_WHOLE) {
+        d->options.admit(d->options.context, v->fd, &v->address.any, v->address_size, head);
+    } else {
+        d->options.refuse(d->options.context, v->fd, &peer, head);
+    }
+    free(v);
+}
+
+static void look(struct door *d, struct visitor *v, bool last)
+{
+    struct request_head head;
+    ssize_t got = recv(v->fd, d->bytes, sizeof d->bytes, MSG_PEEK | MSG_DONTWAIT);
+    if (got <= 0) {
+        bool nothing_yet = got < 0 && (errno == EAGAIN || errno == EINTR);
+        if (!nothing_yet || last) {
+            send_away(d, v, NULL); /* came and went: a port scan, a browser's spare connection */
+        }
+        return;
+    }
+    enum head_state state = head_parse(d->bytes, (size_t)got, &head);
+    if (state == HEAD_PARTIAL && last) {
+        head.status = 408;
+        head.reason = "the request did not become whole";
+        state = HEAD_REFUSED;
+    }
+    if (state != HEAD_PARTIAL) {
+        pass_on(d, v, state, &head);
+    }
+}
+
+static const char *unwelcome(enum census_answer answer)
+{
+    switch (answer) {
+    case CENSUS_WELCOME: return NULL;
+    case CENSUS_FULL: return "too many connections";
+    case CENSUS_FULL_ADDRESS: return "too many connections of this address";
+    case CENSUS_NO_MEMORY: break;
+    }
+    return "out of memory";
+}
+
+static void welcome(struct door *d, int fd, const union any_address *address, socklen_t size)
+{
+    struct peer peer = peer_of(&address->any);
+    const char *reason = unwelcome(census_enter(d->census, &peer));
+    struct visitor *v = reason == NULL ? calloc(1, sizeof *v) : NULL;
+    if (v == NULL) {
+        (void)close(fd);
+        d->options.closed(d->options.context, &peer, reason != NULL ? reason : "out of memory");
+        return;
+    }
+    v->fd = fd;
+    v->since = now_seconds();
+    v->address = *address;
+    v->address_size = size;
+    if (atomic_load(&d->waiting) >= d->options.waiting) {
+        send_away(d, d->list.next, "too many connections that send no request");
+    }
+    enlist(d, v);
+    if (!watch(d, fd, EPOLLIN | EPOLLRDHUP | EPOLLET, v)) {
+        send_away(d, v, "out of memory");
+        return;
+    }
+    look(d, v, false);
+}
+
+static void pause_accepting(struct door *d, bool pause)
+{
+    struct epoll_event event = {.events = pause ? 0 : EPOLLIN, .data = {.ptr = d}};
+    (void)epoll_ctl(d->epoll, EPOLL_CTL_MOD, d->options.listening, &event);
+    d->paused = pause;
+}
+
+static void accept_some(struct door *d)
+{
+    for (int i = 0; i < ACCEPTS; i++) {
+        union any_address address;
+        socklen_t size = sizeof address;
+        int fd = accept4(d->options.listening, &address.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            welcome(d, fd, &address, size);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            pause_accepting(d, true);
+            return;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            return;
+        }
+    }
+}
+
+/* Milliseconds until the oldest has had its time; -1: nobody waits. */
+static int time_left(const struct door *d)
+{
+    if (d->paused) {
+        return PAUSE_MILLISECONDS;
+    }
+    if (d->list.next == &d->list) {
+        return -1;
+    }
+    double left = d->list.next->since + d->options.head_seconds - now_seconds();
+    return left > 0 ? (int)(left * 1000) + 1 : 0;
+}
+
+static void end_the_late(struct door *d)
+{
+    double now = now_seconds();
+    while (d->list.next != &d->list && now - d->list.next->since >= d->options.head_seconds) {
+        look(d, d->list.next, true);
+    }
+}
+
+static void *run(void *context)
+{
+    struct door *d = context;
+    while (!atomic_load(&d->stop)) {
+        struct epoll_event events[EVENTS];
+        bool more = false;
+        int count = epoll_wait(d->epoll, events, EVENTS, time_left(d));
+        if (d->paused) {
+            pause_accepting(d, false);
+        }
+        for (int i = 0; i < count; i++) {
+            void *who = events[i].data.ptr;
+            if (who == d) {
+                more = true;
+            } else if (who != &d->wake) {
+                look(d, who, (events[i].events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0);
+            }
+        }
+        /* Afterwards, for it may send away those whose events were still to be looked at. */
+        end_the_late(d);
+        if (more) {
+            accept_some(d);
+        }
+    }
+    return NULL;
+}
+
+static void release(struct door *d)
+{
+    if (d->wake >= 0) {
+        (void)close(d->wake);
+    }
+    if (d->epoll >= 0) {
+        (void)close(d->epoll);
+    }
+    census_free(d->census);
+    free(d);
+}
+
+struct door *door_new(const struct door_options *options)
+{
+    struct door *d = calloc(1, sizeof *d);
+    if (d == NULL) {
+        return NULL;
+    }
+    d->options = *options;
+    d->list.next = &d->list;
+    d->list.prev = &d->list;
+    d->census = census_new(options->limit, options->address_limit);
+    d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    d->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (d->census == NULL || d->wake < 0 || d->epoll < 0 ||
+        !watch(d, options->listening, EPOLLIN, d) || !watch(d, d->wake, EPOLLIN, &d->wake) ||
+        pthread_create(&d->thread, NULL, run, d) != 0) {
+        release(d);
+        return NULL;
+    }
+    return d;
+}
+
+void door_close(struct door *d)
+{
+    const uint64_t one = 1;
+    if (d == NULL || d->closed) {
+        return;
+    }
+    atomic_store(&d->stop, true);
+    (void)!write(d->wake, &one, sizeof one);
+    (void)pthread_join(d->thread, NULL);
+    d->closed = true;
+    while (d->list.next != &d->list) {
+        send_away(d, d->list.next, NULL);
+    }
+}
+
+void door_free(struct door *d)
+{
+    if (d != NULL) {
+        door_close(d);
+        release(d);
+    }
+}
+
+void door_left(struct door *d, const struct peer *peer)
+{
+    census_leave(d->census, peer);
+}
+
+unsigned door_waiting(struct door *d)
+{
+    return atomic_load(&d->waiting);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Where connections come in: accepts them, and keeps them in a thread of its own until their
+ * request is whole. It looks at the request without taking it from the socket, so that
+ * libmicrohttpd gets it as it came, and never gets one that it cannot parse. Who is slow or silent
+ * costs a descriptor and some bytes here, and nothing else. */
+#ifndef SERVER_DOOR_H
+#define SERVER_DOOR_H
+
+#include "ota/head.h"
+#include "server/peer.h"
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+struct door;
+
+struct door_options {
+    int listening;          /* borrowed */
+    unsigned limit;         /* connections in all, from here until they have left */
+    unsigned address_limit; /* of one address */
+    unsigned waiting;       /* whose request is not whole; beyond it the oldest has to go */
+    unsigned head_seconds;  /* for a request to become whole */
+    /* All are called from the thread. A whole request: the connection is the callee's now. */
+    void (*admit)(void *context, int fd, const struct sockaddr *address, socklen_t size,
+                  const struct request_head *head);
+    /* One that has to be answered with an error; the connection is the callee's now. */
+    void (*refuse)(void *context, int fd, const struct peer *peer, const struct request_head *head);
+    /* One that was closed without an answer, and why. */
+    void (*closed)(void *context, const struct peer *peer, const char *reason);
+    void *context;
+};
+
+/* NULL when there is no memory, descriptor or thread. */
+struct door *door_new(const struct door_options *options);
+/* Nobody comes in any more; those who wait are closed. */
+void door_close(struct door *door);
+void door_free(struct door *door); /* after door_close() */
+
+/* A connection that was admitted or refused has been closed. From any thread. */
+void door_left(struct door *door, const struct peer *peer);
+
+/* Connections that wait at the door. From any thread. */
+unsigned door_waiting(struct door *door);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of the server share. */
+#ifndef SERVER_PARTS_H
+#define SERVER_PARTS_H
+
+#include "server/deliver.h"
+#include "server/door.h"
+#include "server/exchange.h"
+#include "server/server.h"
+#include "store/promises.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+
+struct server {
+    struct server_options options;
+    int listening;
+    uint16_t port;
+    struct door *door;
+    struct MHD_Daemon *daemon;
+    struct deliver **deliverers; /* owned; one a processor */
+    unsigned deliverer_count;
+    atomic_uint turn; /* which of them gets the next connection */
+    struct converter *converter;
+    pthread_mutex_t lock; /* guards promises and stopping, and orders events */
+    struct promises *promises;
+    bool stopping;
+};
+
+/* What libmicrohttpd keeps for us with a connection. */
+struct guest {
+    struct peer peer;
+    bool taken; /* deliver.c has it */
+};
+
+/* One event at a time. */
+void server_tell(struct server *server, const struct server_event *event);
+void server_tell_exchange(struct exchange *x, enum server_event_kind kind, bool complete);
+
+struct deliver *server_deliverer(struct server *server);
+
+/* promising.c: what HEAD announced is what GET gets. */
+void promising_make(const struct exchange *x);
+/* What was promised to the client of the exchange; a reference, or NULL. */
+const struct snapshot *promising_find(struct exchange *x);
+/* deliver.c's, for an exchange. */
+void promising_progress(void *exchange, uint64_t delivered);
+void promising_end(void *exchange, uint64_t delivered, enum deliver_end how);
+
+/* respond.c: libmicrohttpd's callbacks for a request, and the converter's. */
+enum MHD_Result respond_to_request(void *context, struct MHD_Connection *connection,
+                                   const char *path, const char *method, const char *version,
+                                   const char *upload, size_t *upload_size, void **request_context);
+void *respond_begin(void *context, const char *uri, struct MHD_Connection *connection);
+void respond_end(void *context, struct MHD_Connection *connection, void **request_context,
+                 enum MHD_RequestTerminationCode how);
+void respond_converted(struct conversion_wait *wait);
+
+/* refuse.c: answers what libmicrohttpd never gets. */
+void refuse_request(void *context, int fd, const struct peer *peer,
+                    const struct request_head *head);
+
+#endif

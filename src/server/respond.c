@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/* libmicrohttpd's callbacks: they translate between it and ota/decide.c. */
+#include "base/error.h"
+#include "ota/decide.h"
+#include "ota/range.h"
+#include "ota/request.h"
+#include "server/image_header.h"
+#include "server/parts.h"
+
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* How long a request waits for an ELF that is being written. */
+#define WAIT_SECONDS 3.0
+
+static int connection_fd(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info != NULL ? info->connect_fd : -1;
+}
+
+static struct guest *guest_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info != NULL ? info->socket_context : NULL;
+}
+
+/* 0 when it is not known. */
+static uint16_t connection_mss(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+        info.tcpi_snd_mss > UINT16_MAX) {
+        return 0;
+    }
+    return (uint16_t)info.tcpi_snd_mss;
+}
+
+/* ---- answers ---- */
+
+static const char *hazard_text(enum wire_hazard_kind kind)
+{
+    switch (kind) {
+    case WIRE_NO_HAZARD: return "";
+    case WIRE_SHORT_FIRST: return "too little of the image is in the first TCP segment";
+    case WIRE_SHORT_LAST: return "the last TCP segment is shorter than 4 bytes";
+    case WIRE_DROPPED: break;
+    }
+    return "a TCP segment begins where devices take it for a header";
+}
+
+static void note_hazard(struct exchange *x, const struct wire_hazard *hazard)
+{
+    struct espimage_notes *notes = hazard->kind != WIRE_NO_HAZARD ? exchange_notes(x) : NULL;
+    if (notes != NULL) {
+        note_add(notes, "no header length avoids it: %s (MSS %u, offset %zu)",
+                 hazard_text(hazard->kind), hazard->mss, hazard->offset);
+    }
+}
+
+static enum MHD_Result queue(struct exchange *x, unsigned status, struct MHD_Response *response)
+{
+    x->status = status;
+    enum MHD_Result queued = MHD_queue_response(x->connection, status, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+/* Nothing but an image ever has a body. */
+static enum MHD_Result answer_without(struct exchange *x, unsigned status, const char *reason,
+                                      const char *field, const char *value)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (response == NULL) {
+        return MHD_NO;
+    }
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    if (reason != NULL) {
+        exchange_fails(x, reason);
+        (void)MHD_add_response_header(response, "X-Espimage-Reason", reason);
+    }
+    if (field != NULL) {
+        (void)MHD_add_response_header(response, field, value);
+    }
+    return queue(x, status, response);
+}
+
+/* libmicrohttpd closes its descriptor when it is told that there will be no answer; the connection
+ * lives on in deliver.c, which sends from the snapshot itself: no connection has a copy. */
+static bool hand_over(struct exchange *x, const struct image_header *header)
+{
+    struct guest *guest = guest_of(x->connection);
+    int fd = guest != NULL ? fcntl(connection_fd(x->connection), F_DUPFD_CLOEXEC, 0) : -1;
+    if (fd < 0) {
+        return false;
+    }
+    const struct deliver_load load = {
+        .header = header->text,
+        .header_size = header->size,
+        .file = x->snapshot->fd,
+        .first = x->first,
+        .size = x->request.method == OTA_HEAD ? 0 : x->size,
+        .parcel = exchange_keep(x),
+    };
+    x->handed_over = true;
+    guest->taken = true;
+    if (!deliver_send(server_deliverer(x->server), fd, &x->peer, &load)) {
+        guest->taken = false;
+        x->handed_over = false;
+        (void)close(fd);
+        exchange_release(x);
+        return false;
+    }
+    return true;
+}
+
+static enum MHD_Result answer_with_image(struct exchange *x)
+{
+    struct image_header header;
+    const char *range =
+        MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE);
+    x->size = x->snapshot->image.size;
+    if (range_parse(range, x->size, &x->first, &x->size) == RANGE_ONE) {
+        x->status = MHD_HTTP_PARTIAL_CONTENT;
+        image_header_part(x->snapshot, x->first, x->size, &header);
+    } else {
+        x->status = MHD_HTTP_OK;
+        image_header_whole(x->snapshot, connection_mss(connection_fd(x->connection)),
+                           x->server->options.extra_mss, &header);
+    }
+    note_hazard(x, &header.hazard);
+    x->header_size = header.size;
+    if (x->request.method == OTA_HEAD) {
+        promising_make(x);
+    }
+    if (!hand_over(x, &header)) {
+        x->size = 0;
+        return answer_without(x, MHD_HTTP_SERVICE_UNAVAILABLE, "no descriptor or memory left",
+                              MHD_HTTP_HEADER_RETRY_AFTER, "2");
+    }
+    return MHD_NO;
+}
+
+/* What clients other than devices ask: is it still the same, a part behind the end. True when that
+ * was the answer. */
+static bool answer_condition(struct exchange *x, enum MHD_Result *result)
+{
+    char tag[IMAGE_ETAG];
+    char text[48];
+    size_t first = 0;
+    size_t count = 0;
+    const char *match =
+        MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    const char *range =
+        MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE);
+    image_etag(x->snapshot, tag);
+    if (match != NULL && (strcmp(match, "*") == 0 || strstr(match, tag) != NULL)) {
+        *result = answer_without(x, MHD_HTTP_NOT_MODIFIED, NULL, MHD_HTTP_HEADER_ETAG, tag);
+        return true;
+    }
+    if (range_parse(range, x->snapshot->image.size, &first, &count) == RANGE_UNSATISFIABLE) {
+        (void)snprintf(text, sizeof text, "bytes */%zu", x->snapshot->image.size);
+        *result = answer_without(x, MHD_HTTP_RANGE_NOT_SATISFIABLE, "behind the end of the image",
+                                 MHD_HTTP_HEADER_CONTENT_RANGE, text);
+        return true;
+    }
+    return false;
+}
+
+static enum MHD_Result answer(struct exchange *x, enum ota_supply supply)
+{
+    struct ota_answer decided = ota_decide(&x->request, supply);
+    enum MHD_Result result = MHD_NO;
+    if (decided.image && x->snapshot != NULL) {
+        return answer_condition(x, &result) ? result : answer_with_image(x);
+    }
+    char missing[160];
+    if (x->request.slot != 0 && decided.status == MHD_HTTP_NOT_FOUND) {
+        store_missing(x->server->options.store, x->request.slot, missing, sizeof missing);
+        decided.reason = missing;
+    }
+    bool method = decided.status == MHD_HTTP_METHOD_NOT_ALLOWED;
+    bool wait = decided.status == MHD_HTTP_SERVICE_UNAVAILABLE;
+    return answer_without(x, decided.status, decided.reason,
+                          method ? MHD_HTTP_HEADER_ALLOW
+                                 : (wait ? MHD_HTTP_HEADER_RETRY_AFTER : NULL),
+                          method ? "GET, HEAD" : "2");
+}
+
+/* ---- requests ---- */
+
+static enum MHD_Result look_at_parameter(void *context, enum MHD_ValueKind kind, const char *key,
+                                         const char *value)
+{
+    int *slot = context;
+    (void)kind;
+    (void)key;
+    if (*slot == 0 && value != NULL) {
+        *slot = ota_slot_of_name(value);
+    }
+    return *slot == 0 ? MHD_YES : MHD_NO;
+}
+
+static int requested_slot(struct MHD_Connection *connection, const char *path)
+{
+    int slot = ota_slot_of_name(path);
+    if (slot == 0) {
+        (void)MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, look_at_parameter,
+                                        &slot);
+    }
+    return slot;
+}
+
+static bool ask_converter(struct exchange *x)
+{
+    struct server *server = x->server;
+    x->wait = calloc(1, sizeof *x->wait);
+    if (x->wait == NULL) {
+        return false;
+    }
+    x->wait->context = x;
+    (void)pthread_mutex_lock(&server->lock);
+    bool asked = !server->stopping;
+    if (asked) {
+        MHD_suspend_connection(x->connection);
+        converter_ask(server->converter, x->wait, x->request.slot, WAIT_SECONDS);
+    }
+    (void)pthread_mutex_unlock(&server->lock);
+    return asked;
+}
+
+/* The converter has the outcome: answer_converted() is next. */
+void respond_converted(struct conversion_wait *wait)
+{
+    struct exchange *x = wait->context;
+    MHD_resume_connection(x->connection);
+}
+
+static enum MHD_Result answer_converted(struct exchange *x)
+{
+    struct conversion_wait *wait = x->wait;
+    struct espimage_notes *notes = wait->notes.count > 0 ? exchange_notes(x) : NULL;
+    if (notes != NULL) {
+        *notes = wait->notes;
+    }
+    if (wait->code != ESPIMAGE_OK) {
+        char line[ESPIMAGE_ERROR_LINE];
+        (void)espimage_error_line(&wait->err, line, sizeof line);
+        exchange_fails(x, line);
+        return answer(x, OTA_NOT_READY);
+    }
+    x->snapshot = wait->snapshot;
+    wait->snapshot = NULL;
+    return answer(x, OTA_READY);
+}
+
+static enum MHD_Result respond(struct exchange *x, const char *path)
+{
+    struct store *store = x->server->options.store;
+    if (x->wait != NULL) {
+        return answer_converted(x);
+    }
+    x->request.slot = requested_slot(x->connection, path);
+    if (x->request.method == OTA_OTHER || x->request.slot == 0 ||
+        store_path(store, x->request.slot) == NULL) {
+        return answer(x, OTA_NO_ELF);
+    }
+    if (x->request.method == OTA_GET && (x->snapshot = promising_find(x)) != NULL) {
+        x->promised = true;
+        return answer(x, OTA_READY);
+    }
+    x->snapshot = store_peek(store, x->request.slot);
+    if (x->snapshot != NULL) {
+        return answer(x, OTA_READY);
+    }
+    return ask_converter(x) ? MHD_YES : answer(x, OTA_NOT_READY);
+}
+
+enum MHD_Result respond_to_request(void *context, struct MHD_Connection *connection,
+                                   const char *path, const char *method, const char *version,
+                                   const char *upload, size_t *upload_size, void **request_context)
+{
+    struct exchange *x = *request_context;
+    (void)context;
+    (void)connection;
+    (void)version;
+    (void)upload;
+    if (x == NULL) {
+        return MHD_NO;
+    }
+    if (!x->begun) {
+        x->begun = true;
+        x->request.method = ota_method_of(method);
+        return MHD_YES;
+    }
+    if (*upload_size > 0) {
+        *upload_size = 0; /* a body is read and thrown away */
+        return MHD_YES;
+    }
+    return respond(x, path);
+}
+
+/* libmicrohttpd's first word about a request; what is returned becomes the request's context. */
+void *respond_begin(void *context, const char *uri, struct MHD_Connection *connection)
+{
+    return exchange_new(context, connection, uri);
+}
+
+void respond_end(void *context, struct MHD_Connection *connection, void **request_context,
+                 enum MHD_RequestTerminationCode how)
+{
+    struct exchange *x = *request_context;
+    (void)context;
+    (void)connection;
+    if (x == NULL) {
+        return;
+    }
+    if (x->begun && !x->handed_over) {
+        if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK) {
+            exchange_fails(x, "the client went away");
+        }
+        server_tell_exchange(x, SERVER_REQUEST, false);
+    }
+    exchange_release(x);
+    *request_context = NULL;
+}
