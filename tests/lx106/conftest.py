@@ -10,10 +10,10 @@ import pytest
 
 import qemu  # also makes the modules of tests/e2e known
 import tool as tool_module
+from flash import BUILD
 from image import Elf, build_v1
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = 7
 
 
 def _folder(variable, tmp_path_factory, name):

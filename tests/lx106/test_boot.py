@@ -8,8 +8,7 @@ import pytest
 
 import image
 import qemu
-from conftest import BUILD
-from flash import Flash, record
+from flash import BUILD, Flash, record
 
 BACKUP = "first boot failed, reboot to try backup bin\n"
 BOTH_BAD = "backup boot failed.\n"

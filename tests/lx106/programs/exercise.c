@@ -97,6 +97,7 @@ static void run(uint32_t number)
     case 10: ((void (*)(void))0x20000000)(); break;
     case 11: __asm__ volatile("break 1, 1"); break;
     case 12: __asm__ volatile("movi a1, 0x20000000\n\ts32i a1, a1, 0"); break;
+    case 13: __asm__ volatile("movi a2, 0x3f\n\twsr.ps a2\n\trsync\n\till"); break;
     default: ets_printf("no case %u\n", number);
     }
 }
