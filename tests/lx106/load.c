@@ -28,7 +28,7 @@ static bool load_segment(uint32_t *at, uint8_t *checksum)
     uint32_t size = flash_u32(*at + 4);
 
     *at += HEADER_SIZE;
-    rom_printf("load 0x%08x, len %u\n", address, size);
+    rom_printf("stand-in: %u bytes to 0x%08x\n", size, address);
     if (!flash_holds(*at, size) || !in_ram(address, size)) {
         rom_printf(
             "stand-in: segment 0x%08x with %u bytes is not within IRAM, DRAM or RTC memory\n",
@@ -66,6 +66,6 @@ bool load_segments(uint32_t at, uint32_t *entry)
                    flash_holds(at, 1) ? *flash_at(at) : 0);
         return false;
     }
-    rom_printf("csum 0x%02x\n", checksum);
+    rom_printf("stand-in: checksum 0x%02x\n", checksum);
     return true;
 }
