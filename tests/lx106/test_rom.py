@@ -14,14 +14,20 @@ CODE = "0x40106"  # the test's program is linked there
 
 
 @pytest.fixture
-def exercise(boot, program):
-    """Runs a case of programs/exercise.c as the ROM runs a bootloader."""
+def case(program):
+    """case(number): a flash with programs/exercise.c, which will do that."""
 
-    def run(number, **kwargs):
-        flash = Flash("1MB").put(0, program("exercise")).put(CASE_ADDRESS, struct.pack("<I", number))
-        return boot(flash, own_loader=True, **kwargs)
+    def make(number):
+        flash = Flash("1MB").put(0, program("exercise"))
+        return flash.put(CASE_ADDRESS, struct.pack("<I", number))
 
-    return run
+    return make
+
+
+@pytest.fixture
+def exercise(boot, case):
+    """Runs a case as the ROM runs a bootloader."""
+    return lambda number, **kwargs: boot(case(number), own_loader=True, **kwargs)
 
 
 def lines(done):
@@ -49,7 +55,7 @@ def test_division(exercise):
 
 
 def test_flash_functions(exercise):
-    """Writing clears bits and sets none, the window follows, and nothing is outside of the flash."""
+    """Writing clears bits and sets none, the window follows, nothing is outside of the flash."""
     assert lines(exercise(3))[:2] == [
         "erase 0 write 0 write 0 read 0 0x12340000, in the window 0x12340000", "outside: 1 1 1"]
 
@@ -61,15 +67,16 @@ def test_reset_starts_anew_with_the_flash_as_it_is(exercise):
     assert done.out.index("reset\n") < done.out.index("[42] [   42]")
 
 
+NO_MEMORY = f"stand-in: no memory to load from or store to at {CODE}"
 FAULTS = {
     "missing function": (7, qemu.NO_FUNCTION,
                          f"stand-in: no ROM function at 0x40001234 (called from {CODE}"),
     "illegal instruction": (8, qemu.FAULT, f"stand-in: illegal instruction at {CODE}"),
-    "no memory to store to": (9, qemu.FAULT, f"stand-in: no memory to load from or store to at {CODE}"),
+    "no memory to store to": (9, qemu.FAULT, NO_MEMORY),
     "no memory to execute": (10, qemu.FAULT, "stand-in: no memory to execute at 0x20000000"),
     "break": (11, qemu.FAULT, f"stand-in: break instruction at {CODE}"),
     "exception in an exception": (13, qemu.FAULT, f"stand-in: illegal instruction at {CODE}"),
-    "lost stack": (12, qemu.FAULT, f"stand-in: no memory to load from or store to at {CODE}"),
+    "lost stack": (12, qemu.FAULT, NO_MEMORY),
 }
 
 
@@ -103,12 +110,8 @@ def test_run_ends_at_a_text(exercise):
 
 
 @pytest.fixture
-def flash_file(tmp_path, program):
-    def make(number, name="flash, with a comma.bin"):
-        flash = Flash("1MB").put(0, program("exercise")).put(CASE_ADDRESS, struct.pack("<I", number))
-        return flash.write(tmp_path / name)
-
-    return make
+def flash_file(tmp_path, case):
+    return lambda number: case(number).write(tmp_path / "flash, with a comma.bin")
 
 
 def test_command_prints_what_the_processor_prints(command_line, flash_file):
