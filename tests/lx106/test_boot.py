@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: MIT
+"""Images that the program makes, booted: the processor itself says what runs."""
+
+import struct
+import zlib
+
+import pytest
+
+import image
+import qemu
+from flash import BUILD, Flash, record
+
+BACKUP = "first boot failed, reboot to try backup bin\n"
+BOTH_BAD = "backup boot failed.\n"
+
+# (layout, flash map, slot): what the SDK's bootloader boots.
+BOOTABLE = [
+    ("512KB.app1", "512KB", 1), ("512KB.app2", "512KB", 2),
+    ("1MB.app1", "1MB", 1), ("1MB.app2", "1MB", 2),
+    ("1MB.app1", "2MB", 1), ("1MB.app2", "2MB", 2),
+    ("1MB.app1", "4MB", 1), ("1MB.app2", "4MB", 2),
+    ("2MB-c1", "2MB-c1", 1), ("2MB-c1", "2MB-c1", 2),
+    ("2MB-c1", "4MB-c1", 1), ("2MB-c1", "4MB-c1", 2),
+    ("2MB-c1.large", "2MB-c1", 1), ("2MB-c1.large", "2MB-c1", 2),
+    ("five-segments.app1", "1MB", 1), ("three-irom.app1", "1MB", 1), ("iram-big.app1", "1MB", 1),
+]
+
+# espruino numbers the apps 0 and 1, rboot has no CRC: the bootloader looks at neither.
+PROFILES = ["sdk", "gen_appbin", "esptool", "espruino", "rboot"]
+
+
+def options(profile, flash_map, slot):
+    line = ["--profile", profile, "--flash-size", flash_map]
+    return line if profile == "rboot" else line + ["--app", str(slot)]
+
+
+def jump(slot, flash_map="1MB"):
+    return f"jump to run user{slot} @ {image.MAPS[flash_map][2][slot - 1]:x}\n"
+
+
+def firmware_lines(out):
+    return [line for line in out.splitlines() if line.startswith("firmware: ")]
+
+
+def says_all(elf, layout):
+    """What a firmware that was loaded without a fault prints."""
+    start, irom = elf.irom()
+    return [f"firmware: build {BUILD}", f"firmware: layout {layout}",
+            f"firmware: entry 0x{elf.entry:x}",
+            f"firmware: irom 0x{start:x} bytes {len(irom)} crc32 0x{zlib.crc32(irom):x}",
+            "firmware: data 0x600dda7a bss 0x0", "firmware: end"]
+
+
+def assert_runs(done, elf, layout):
+    assert done.why is None and done.status == 0 and done.err == "", done
+    lines = firmware_lines(done.out)
+    (report,) = [line for line in lines if "report()" in line]
+    assert [line for line in lines if line != report] == says_all(elf, layout), done.out
+    start, irom = elf.irom()
+    assert start <= int(report.split()[-1], 16) < start + len(irom)
+
+
+@pytest.fixture(scope="module")
+def app1(convert):
+    return convert("1MB.app1", *options("sdk", "1MB", 1))
+
+
+@pytest.fixture(scope="module")
+def app2(convert):
+    return convert("1MB.app2", *options("sdk", "1MB", 2))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("layout, flash_map, slot", BOOTABLE)
+def test_image_runs(boot, convert, elf, layout, flash_map, slot, profile):
+    data = convert(layout, *options(profile, flash_map, slot))
+    flash = Flash(flash_map).slot(slot, data).record(0, record(1, slot))
+    done = boot(flash)
+    assert "2nd boot version : stand-in of espimagetool\n" in done.out
+    assert f"  SPI Flash Size & Map: {flash_map} (" in done.out
+    assert done.out.count("jump to run user") == 1 and jump(slot, flash_map) in done.out
+    assert_runs(done, elf(layout), layout)
+
+
+def test_map_comes_from_the_driver_when_the_bootloader_is_blank(boot, app1, elf):
+    flash = Flash("1MB", with_header=False).slot(1, app1)
+    done = boot(flash)
+    assert done.status == qemu.BAD_FLASH and "no header at flash address 0" in done.out
+    assert_runs(boot(flash, map_name="1MB"), elf("1MB.app1"), "1MB.app1")
+
+
+@pytest.mark.parametrize("map_name, words", [
+    ("2MB", "flash map 2MB is for 2048 KB, the flash has 1024 KB"), ("256KB", "has no slots")])
+def test_map_that_cannot_be(boot, app1, monkeypatch, map_name, words):
+    monkeypatch.setitem(image.MAPS, "256KB", (1, 256, (), 0, ()))
+    done = boot(Flash("1MB").slot(1, app1), map_name=map_name)
+    assert done.status == qemu.BAD_FLASH and words in done.out
+
+
+TORN = record(9, 2)[:8] + b"\xff" * 8
+BAD_CRC = record(9, 2)[:-1] + bytes([record(9, 2)[-1] ^ 1])
+
+# name: the two records, and the slot that boots
+RECORDS = {
+    "blank": (b"", b"", 1),
+    "user2 in the first": (record(1, 2), b"", 2),
+    "user2 in the second": (b"", record(1, 2), 2),
+    "the second is newer": (record(1, 1), record(2, 2), 2),
+    "the first is newer": (record(3, 1), record(2, 2), 1),
+    "sequence without a sign": (record(0x7FFFFFFF, 1), record(0x80000000, 2), 2),
+    "torn": (TORN, b"", 1),
+    "bad crc": (BAD_CRC, b"", 1),
+    "newer one torn": (record(8, 2), TORN, 2),
+    "newer one has a bad crc": (BAD_CRC, record(8, 1), 1),
+    "no such slot": (record(9, 3), b"", 1),
+    "another magic": (b"BOOT" + record(9, 2)[4:], b"", 1),
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_record_chooses_the_slot(boot, app1, app2, elf, name):
+    first, second, slot = RECORDS[name]
+    flash = Flash("1MB").slot(1, app1).slot(2, app2).record(0, first).record(1, second)
+    done = boot(flash)
+    assert jump(slot) in done.out and jump(3 - slot) not in done.out
+    assert_runs(done, elf(f"1MB.app{slot}"), f"1MB.app{slot}")
+
+
+def checksum_at(data):
+    return len(data) - 5
+
+
+BROKEN = {
+    "checksum": (lambda data: checksum_at(data), "stand-in: the checksum of the segments is "),
+    "segment byte": (lambda data: checksum_at(data) - 20, "stand-in: the checksum"),
+    "first byte": (lambda data: 0, "error magic!\n"),
+    "second byte": (lambda data: 1, "error magic!\n"),
+    "inner header": (lambda data: 16 + struct.unpack_from("<I", data, 12)[0], "no header (E9)"),
+}
+
+
+@pytest.mark.parametrize("bad", [1, 2])
+@pytest.mark.parametrize("what", BROKEN)
+def test_broken_image_falls_back(boot, app1, app2, elf, what, bad):
+    where, words = BROKEN[what]
+    flash = Flash("1MB").slot(1, app1).slot(2, app2).record(0, record(1, bad))
+    flash.flip(flash.slots[bad - 1] + where([app1, app2][bad - 1]))
+    done = boot(flash)
+    texts = [jump(bad), words, BACKUP, jump(3 - bad)]
+    places = [done.out.find(text) for text in texts]
+    assert -1 not in places and places == sorted(places), done.out
+    assert BOTH_BAD not in done.out
+    assert_runs(done, elf(f"1MB.app{3 - bad}"), f"1MB.app{3 - bad}")
+
+
+def test_both_slots_bad(boot, app1, app2):
+    flash = Flash("1MB").slot(1, app1).slot(2, app2)
+    flash.flip(0x1000 + checksum_at(app1)).flip(0x81000)
+    done = boot(flash)
+    assert done.status == qemu.BOOT_FAILED, done
+    texts = [jump(1), "checksum", BACKUP, jump(2), "error magic!\n", BOTH_BAD]
+    places = [done.out.find(text) for text in texts]
+    assert -1 not in places and places == sorted(places), done.out
+    assert firmware_lines(done.out) == []
+
+
+def test_blank_flash(boot):
+    done = boot(Flash("512KB"))
+    assert done.status == qemu.BOOT_FAILED
+    assert done.out.count("error magic!\n") == 2 and done.out.endswith(BOTH_BAD)
+
+
+def refused(boot, data, words):
+    done = boot(Flash("1MB").slot(1, data))
+    assert done.status == qemu.BOOT_FAILED, done
+    assert words in done.out and done.out.endswith(BOTH_BAD), done.out
+
+
+def test_irom_checksum_of_rboot_is_refused(boot, convert):
+    data = convert("1MB.app1", "--profile", "rboot", "--irom-checksum")
+    refused(boot, data, "the checksum of the segments is ")
+
+
+def test_image_for_no_bootloader_is_refused(boot, elf):
+    ram = [(s.address, s.data) for s in elf("1MB.app1").ram()]
+    refused(boot, image.build_v1(ram), "error magic!\n")
+
+
+IRAM, DRAM = 0x40100000, 0x3FFE8000
+SEGMENTS = {
+    "over the ROM": (0x40000000, bytes(64), "0x40000000"),
+    "over the ROM's data": (0x3FFFC000, bytes(64), "0x3fffc000"),
+    "into the window": (0x40200000, bytes(64), "0x40200000"),
+    "past the end of IRAM": (IRAM + 0xBFF0, bytes(64), "0x4010bff0"),
+    "past the end of DRAM": (DRAM, bytes(0x14004), "0x3ffe8000"),
+    "nowhere": (0, bytes(4), "0x00000000"),
+    "around the end": (0xFFFFFFFC, bytes(64), "0xfffffffc"),
+}
+
+
+@pytest.mark.parametrize("name", SEGMENTS)
+def test_segment_outside_of_ram_is_refused(boot, name):
+    address, data, words = SEGMENTS[name]
+    refused(boot, image.build(bytes(16), [(address, data)]), f"stand-in: segment {words} with ")
+
+
+@pytest.mark.parametrize("size", [0x00F00000, 0x7FFFFFFC, 0xFFFFFFFC, 0xFFFFF000])
+def test_hostile_lengths_are_refused(boot, app1, size):
+    irom = bytearray(app1)
+    struct.pack_into("<I", irom, 12, size & ~15)
+    refused(boot, bytes(irom), "cannot be\n")
+    segment = bytearray(app1)
+    (irom_size,) = struct.unpack_from("<I", app1, 12)
+    struct.pack_into("<I", segment, 16 + irom_size + 12, size)
+    refused(boot, bytes(segment), "stand-in: segment ")
+
+
+def test_irom_is_not_checked_before_it_runs(boot, app1, elf):
+    """Only the firmware's own line shows it; the upgrade's CRC is what protects irom."""
+    flash = Flash("1MB").slot(1, app1).flip(0x1000 + 16 + 60000, bit=3)
+    done = boot(flash)
+    assert done.status == 0 and BACKUP not in done.out
+    start, irom = elf("1MB.app1").irom()
+    damaged = bytes(flash.bytes[0x1010:0x1010 + len(irom)])
+    assert zlib.crc32(damaged) != zlib.crc32(irom)
+    assert f"firmware: irom 0x{start:x} bytes {len(irom)} crc32 0x{zlib.crc32(damaged):x}\n" \
+        in done.out
+
+
+def test_app2_in_place_of_user1_jumps_into_blank_flash(boot, app2):
+    """Its irom part is looked for where user2 would be: that is blank, and ends in an exception."""
+    done = boot(Flash("1MB").slot(1, app2))
+    assert done.status == qemu.FAULT and done.why is None, done
+    assert "stand-in: illegal instruction at 0x40281" in done.out
+    assert firmware_lines(done.out) == []
+
+
+def test_app2_in_place_of_user1_runs_the_code_of_the_other_slot(boot, app2, elf):
+    """With an intact user2 it appears to work, and wears out the wrong slot at the next update."""
+    done = boot(Flash("1MB").slot(1, app2).slot(2, app2).flip(0x1000 + 16 + 60000))
+    assert jump(1) in done.out
+    assert_runs(done, elf("1MB.app2"), "1MB.app2")
+
+
+def test_app1_in_place_of_user2_runs_the_code_of_user1(boot, app1, elf):
+    flash = Flash("1MB").slot(1, app1).slot(2, app1).record(0, record(1, 2))
+    done = boot(flash.flip(0x81000 + 16 + 60000))
+    assert jump(2) in done.out
+    assert_runs(done, elf("1MB.app1"), "1MB.app1")
+
+
+@pytest.mark.parametrize("slot", [1, 2])
+def test_window_shows_the_megabyte_that_runs(boot, convert, elf, slot):
+    """In a 1024+1024 map a damage in the other slot is not seen."""
+    data = convert("2MB-c1", *options("sdk", "2MB-c1", slot))
+    flash = Flash("2MB-c1").slot(1, data).slot(2, data).record(0, record(1, slot))
+    flash.flip(flash.slots[2 - slot] + 16 + 60000)
+    assert_runs(boot(flash), elf("2MB-c1"), "2MB-c1")
