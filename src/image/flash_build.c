@@ -27,9 +27,9 @@ static enum espimage_code refuse_by(const struct espimage_report *report,
         return ESPIMAGE_OK;
     }
     const char *mistake = espimage_mistake_text(report->mistake);
-    error_found(err, ESPIMAGE_ERR_IMAGE, "refused by %s: %s: %s", espimage_consumer_title(consumer),
-                verdict->because->rule->name, verdict->because->found);
-    error_wanted(err, "that %s", verdict->because->rule->demand);
+    error_found(err, ESPIMAGE_ERR_IMAGE, "refused by %s: %s", espimage_consumer_title(consumer),
+                verdict->because->found);
+    error_wanted(err, "%s: %s", verdict->because->rule->name, verdict->because->rule->demand);
     return error_advice(err, "%s", mistake[0] != '\0' ? mistake : "see: espimagetool verify");
 }
 
