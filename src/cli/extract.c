@@ -13,7 +13,11 @@ enum espimage_code extract_path(char path[PATH_MAX], const char *folder,
     char name[40];
     (void)snprintf(name, sizeof name, "%s.bin", part->name);
     for (char *c = name; *c != '\0'; c++) {
-        *c = *c == ' ' ? '-' : *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+        if (*c == ' ') {
+            *c = '-';
+        } else if (*c >= 'A' && *c <= 'Z') {
+            *c = (char)(*c + ('a' - 'A'));
+        }
     }
     return path_join(path, folder, name, err);
 }
