@@ -455,14 +455,7 @@ static int check_usage(struct conversion *c, size_t count)
     if (c->no_boot && (c->app != 0 || c->profile != ESPIMAGE_PROFILE_SDK)) {
         return usage_error("convert: --no-boot goes with neither --app nor --profile");
     }
-    c->to_stdout = c->output != NULL && strcmp(c->output, "-") == 0;
-    if (c->to_stdout && c->json) {
-        return usage_error("convert: -o - and --json both want standard output");
-    }
-    if (c->to_stdout && isatty(STDOUT_FILENO)) {
-        return usage_error("convert: standard output is a terminal; an image does not go there");
-    }
-    return 0;
+    return stdout_option(&cmd_convert, c->output, c->json, &c->to_stdout);
 }
 
 static int run(const struct command *self, int argc, char **argv)

@@ -591,14 +591,7 @@ static int check_usage(struct factory *f, size_t count)
     if (f->plan_only && f->no_boot) {
         return usage_error("factory: --plan is for a chip, --no-boot is not");
     }
-    f->to_stdout = f->output != NULL && strcmp(f->output, "-") == 0;
-    if (f->to_stdout && f->json) {
-        return usage_error("factory: -o - and --json both want standard output");
-    }
-    if (f->to_stdout && isatty(STDOUT_FILENO)) {
-        return usage_error("factory: standard output is a terminal; a flash does not go there");
-    }
-    return 0;
+    return stdout_option(&cmd_factory, f->output, f->json, &f->to_stdout);
 }
 
 static int run(const struct command *self, int argc, char **argv)

@@ -65,8 +65,9 @@ struct command {
 /* All commands, ended by NULL. */
 extern const struct command *const commands[];
 
-/* For `groups`: --json and --help, and the settings of the flash. */
+/* For `groups`: --json and --help, --help alone, and the settings of the flash. */
 extern const struct option_spec common_options[];
+extern const struct option_spec help_options[];
 extern const struct option_spec flash_options[];
 
 struct flash_settings {
@@ -94,6 +95,10 @@ enum espimage_code flash_option(struct flash_settings *settings, enum option_id 
 /* A decimal or 0x number within bounds. */
 enum espimage_code number_option(const char *value, uint32_t lowest, uint32_t highest,
                                  uint32_t *out, struct espimage_error *err);
+
+/* With "-" as the output *to_stdout is set: 0, or the exit status of a usage error when standard
+ * output is a terminal or taken by --json. `output` may be NULL. */
+int stdout_option(const struct command *command, const char *output, bool json, bool *to_stdout);
 
 enum espimage_code app_option(const char *value, uint8_t *out, struct espimage_error *err);
 enum espimage_code profile_option(const char *value, enum espimage_profile *out,
