@@ -552,6 +552,9 @@ static void warn_of_gaps(struct factory *f)
         note_add(&notes, "no init data: the SDK's firmware reads its esp_init_data_default.bin; "
                          "give it with --init-data");
     }
+    if (f->contents.slot[0].bytes == NULL) {
+        note_add(&notes, "user1 is blank, and the bootloader tries it first; give an ELF for app1");
+    }
     warn(f, f->plan_only ? "plan" : f->output, &notes);
 }
 
