@@ -26,6 +26,9 @@ ESPIMAGE_BEGIN
 /** At the end of the flash: RF calibration, init data and system parameters, five sectors. */
 #define ESPIMAGE_SYSTEM_SIZE (5 * ESPIMAGE_SECTOR)
 
+/** Length of the SDK's esp_init_data_default.bin; the rest of its sector is blank. */
+#define ESPIMAGE_INIT_DATA_SIZE UINT32_C(128)
+
 /** The irom bytes begin this many bytes into an image, so code is linked that far into its slot. */
 #define ESPIMAGE_IROM_IN_IMAGE UINT32_C(0x10)
 

@@ -60,12 +60,91 @@ ESPIMAGE_API void espimage_flash_parse(const uint8_t *bytes, size_t size,
 ESPIMAGE_API size_t espimage_slot_image_size(const uint8_t *bytes, size_t size);
 
 /**
+ * The bytes of a part that are its content, from its start: an image with its CRC in a slot, the
+ * bootloader without the blank flash behind it, init data of 128 bytes when the rest of its sector
+ * is blank, and all of any other part. 0 when the part is blank, when a slot holds no whole image,
+ * and for the header that espimage_flash_build() puts in the place of a bootloader.
+ * @param bytes the flash that was parsed.
+ */
+ESPIMAGE_API size_t espimage_part_content_size(const uint8_t *bytes,
+                                               const struct espimage_part *part);
+
+/**
  * Sets flash mode, clock and map in the header of a bootloader, in place, as flashing tools do.
  * @return ESPIMAGE_OK, or ESPIMAGE_ERR_IMAGE when it is no bootloader (first byte E9) or longer
  *         than the sector before user1.
  */
 ESPIMAGE_API enum espimage_code espimage_boot_patch(uint8_t *bytes, size_t size,
                                                     const struct espimage_build_options *options,
+                                                    struct espimage_error *err);
+
+/* ---- building a flash ----
+ *
+ *     struct espimage_flash_contents contents = {.map = map, .boot = {"boot.bin", boot, 4080}};
+ *     contents.slot[0] = (struct espimage_flash_content){"app1.elf", image.data, image.size};
+ *     if (espimage_flash_plan_make(&contents, &plan, &err) == ESPIMAGE_OK &&
+ *         espimage_flash_build(&plan, &flash, &err) == ESPIMAGE_OK) ...
+ */
+
+/** Bytes for a part of a flash. Nothing is copied: name and bytes must outlive the plan. */
+struct espimage_flash_content {
+    const char *name;     /**< where it comes from, for messages */
+    const uint8_t *bytes; /**< NULL: none */
+    size_t size;
+};
+
+struct espimage_flash_contents {
+    const struct espimage_flash_map *map; /**< one with slots */
+    uint8_t flash_mode;                   /**< code of a known mode */
+    uint8_t flash_freq;                   /**< code of a known clock */
+    struct espimage_flash_content boot;   /**< none: a header takes its place, see below */
+    struct espimage_flash_content slot[2];
+    struct espimage_flash_content init_data; /**< 128 bytes, or a whole sector as read back */
+};
+
+/** What goes where: every part of the map, by address, with the content that is for it. */
+struct espimage_flash_plan {
+    const struct espimage_flash_map *map;
+    uint8_t flash_mode;
+    uint8_t flash_freq;
+    size_t part_count;
+    struct espimage_part parts[ESPIMAGE_MAX_PARTS]; /**< blank: nothing is written to it */
+    struct espimage_flash_content contents[ESPIMAGE_MAX_PARTS]; /**< of the part of that index */
+};
+
+/**
+ * Checks each content and gives it its place.
+ * @return ESPIMAGE_OK, _ERR_USAGE (a map without slots), _ERR_SIZE (larger than its part, or init
+ *         data of a strange size), _ERR_IMAGE (no bootloader, or an image that the bootloader does
+ *         not start). The error's file is the content's name.
+ */
+ESPIMAGE_API enum espimage_code
+espimage_flash_plan_make(const struct espimage_flash_contents *contents,
+                         struct espimage_flash_plan *out, struct espimage_error *err);
+
+/**
+ * The whole flash: as long as the map's flash, 0xFF where nothing goes. The bootloader's header
+ * gets the flash settings of the plan. Without a bootloader there are only the four bytes
+ * E9 00 mode size/freq at 0, no segments: enough to know the flash by, nothing that a chip starts.
+ * @param[out] out freed with espimage_bytes_free().
+ * @return ESPIMAGE_OK or _ERR_MEMORY.
+ */
+ESPIMAGE_API enum espimage_code espimage_flash_build(const struct espimage_flash_plan *plan,
+                                                     struct espimage_bytes *out,
+                                                     struct espimage_error *err);
+
+/**
+ * Which slot a ready image is for, by its app number, when the bootloader and the upgrade library
+ * would accept it there. The link address is not in an image: whether it was made for that slot of
+ * this map is taken from the flash map in its header.
+ * @param[out] app 1 or 2.
+ * @param notes may be NULL; says when its flash settings are not those of the flash.
+ * @return ESPIMAGE_OK, _ERR_IMAGE with the rule that is broken, _ERR_LAYOUT or _ERR_USAGE (a
+ *         map without slots).
+ */
+ESPIMAGE_API enum espimage_code espimage_image_slot(const uint8_t *bytes, size_t size,
+                                                    const struct espimage_flash_contents *flash,
+                                                    uint8_t *app, struct espimage_notes *notes,
                                                     struct espimage_error *err);
 
 ESPIMAGE_END

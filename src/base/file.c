@@ -133,6 +133,13 @@ enum espimage_code memory_file(const uint8_t *data, size_t size, int *fd,
     return ESPIMAGE_OK;
 }
 
+bool file_is_same(const char *path, const struct stat *status)
+{
+    struct stat found;
+    return stat(path, &found) == 0 && found.st_dev == status->st_dev &&
+           found.st_ino == status->st_ino;
+}
+
 const char *file_name(const char *path)
 {
     const char *slash = strrchr(path, '/');

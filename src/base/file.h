@@ -36,6 +36,9 @@ enum espimage_code file_write_all(int fd, const uint8_t *data, size_t size,
 enum espimage_code memory_file(const uint8_t *data, size_t size, int *fd,
                                struct espimage_error *err);
 
+/* There is a file at `path`, and it is the one that `status` is of. */
+bool file_is_same(const char *path, const struct stat *status);
+
 /* The last component of a path; points into it. */
 const char *file_name(const char *path);
 

@@ -241,11 +241,6 @@ static int run(const struct command *self, int argc, char **argv)
     return 0;
 }
 
-static const struct option_spec help_options[] = {
-    {OPT_HELP, "help", NULL, 'h', NULL, NULL, "show this help"},
-    {0, NULL, NULL, 0, NULL, NULL, NULL},
-};
-
 const struct command cmd_completion = {
     .name = "completion",
     .arguments = "bash|zsh|fish",

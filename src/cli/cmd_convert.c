@@ -5,6 +5,7 @@
 #include "base/sha256.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/paths.h"
 #include "store/elf_file.h"
 
 #include <espimage/flash_image.h>
@@ -89,27 +90,8 @@ static FILE *report_to(const struct conversion *c)
 static enum espimage_code output_path(const struct conversion *c, const struct artefact *a,
                                       char path[PATH_MAX], struct espimage_error *err)
 {
-    const char *elf = a->elf->path;
-    const char *name = file_name(elf);
-    const char *dot = strrchr(name, '.');
-    int stem = dot != NULL && dot != name ? (int)(dot - name) : (int)strlen(name);
-    int length = 0;
-
-    if (c->output != NULL) {
-        length = snprintf(path, PATH_MAX, "%s", c->output);
-    } else if (c->out_dir != NULL) {
-        const char *slash =
-            c->out_dir[0] != '\0' && strcmp(file_name(c->out_dir), "") == 0 ? "" : "/";
-        length =
-            snprintf(path, PATH_MAX, "%s%s%.*s-%s.bin", c->out_dir, slash, stem, name, a->kind);
-    } else {
-        length = snprintf(path, PATH_MAX, "%.*s%.*s-%s.bin", (int)(name - elf), elf, stem, name,
-                          a->kind);
-    }
-    if (length < 0 || length >= PATH_MAX) {
-        return error_found(err, ESPIMAGE_ERR_CREATE, "the name of the output is too long");
-    }
-    return ESPIMAGE_OK;
+    return c->output != NULL ? path_join(path, "", c->output, err)
+                             : path_of_image(path, c->out_dir, a->elf->path, a->kind, err);
 }
 
 static enum espimage_code remember_path(struct conversion *c, const char *path,
@@ -130,13 +112,6 @@ static enum espimage_code remember_path(struct conversion *c, const char *path,
     }
     c->written[c->written_count++] = copy;
     return ESPIMAGE_OK;
-}
-
-static bool is_same_file(const char *path, const struct stat *other)
-{
-    struct stat status;
-    return stat(path, &status) == 0 && status.st_dev == other->st_dev &&
-           status.st_ino == other->st_ino;
 }
 
 static enum espimage_code refuse_own_input(const char *path, struct espimage_error *err)
@@ -187,7 +162,7 @@ static enum espimage_code deliver(struct conversion *c, const struct artefact *a
     enum espimage_code code = output_path(c, a, path, err);
 
     if (code == ESPIMAGE_OK && !c->to_stdout) {
-        code = is_same_file(path, &a->elf->status) ? refuse_own_input(path, err)
+        code = file_is_same(path, &a->elf->status) ? refuse_own_input(path, err)
                                                    : remember_path(c, path, err);
     }
     if (code == ESPIMAGE_OK) {
@@ -480,14 +455,7 @@ static int check_usage(struct conversion *c, size_t count)
     if (c->no_boot && (c->app != 0 || c->profile != ESPIMAGE_PROFILE_SDK)) {
         return usage_error("convert: --no-boot goes with neither --app nor --profile");
     }
-    c->to_stdout = c->output != NULL && strcmp(c->output, "-") == 0;
-    if (c->to_stdout && c->json) {
-        return usage_error("convert: -o - and --json both want standard output");
-    }
-    if (c->to_stdout && isatty(STDOUT_FILENO)) {
-        return usage_error("convert: standard output is a terminal; an image does not go there");
-    }
-    return 0;
+    return stdout_option(&cmd_convert, c->output, c->json, &c->to_stdout);
 }
 
 static int run(const struct command *self, int argc, char **argv)

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/commands.h"
+#include "cli/extract.h"
 #include "cli/output.h"
 #include "store/elf_file.h"
 
@@ -12,13 +13,27 @@
 #include <stdio.h>
 #include <string.h>
 
+static const struct option_spec info_options[] = {
+    {OPT_EXTRACT, "extract", NULL, 0, "DIR", NULL,
+     "write the parts of a flash dump into this folder"},
+    {0, NULL, NULL, 0, NULL, NULL, NULL},
+};
+
+struct inquiry {
+    const char *extract_to; /* NULL: nothing is written */
+    bool json;
+};
+
 static enum espimage_code set_option(void *context, enum option_id id, const char *value,
                                      struct espimage_error *err)
 {
-    (void)id;
-    (void)value;
+    struct inquiry *q = context;
     (void)err;
-    *(bool *)context = true; /* --json is the only one */
+    if (id == OPT_EXTRACT) {
+        q->extract_to = value;
+    } else {
+        q->json = true;
+    }
     return ESPIMAGE_OK;
 }
 
@@ -232,29 +247,59 @@ static void slot_text(const uint8_t *bytes, const struct espimage_part *part)
     image_text(&view);
 }
 
-static void flash_text(const uint8_t *bytes, size_t size, const struct espimage_flash_view *f)
+static const char *part_state(const uint8_t *bytes, const struct espimage_part *part)
+{
+    if (part->kind == ESPIMAGE_PART_BOOT && espimage_part_content_size(bytes, part) == 0) {
+        return "no bootloader, a header alone";
+    }
+    return part->blank ? "blank" : "used";
+}
+
+/* Where a part was extracted to; "" when it was not. */
+static void extracted_to(char path[PATH_MAX], const uint8_t *bytes,
+                         const struct espimage_part *part, const char *folder)
+{
+    struct espimage_error err;
+    if (folder == NULL || espimage_part_content_size(bytes, part) == 0 ||
+        extract_path(path, folder, part, &err) != ESPIMAGE_OK) {
+        path[0] = '\0';
+    }
+}
+
+static void flash_text(const uint8_t *bytes, size_t size, const struct espimage_flash_view *f,
+                       const char *folder)
 {
     (void)printf("flash of %zu KB, map %s%s\n", size / 1024,
                  f->map != NULL ? f->map->name : "unknown",
                  f->size_agrees ? "" : " (of another size)");
     for (size_t i = 0; i < f->part_count; i++) {
         const struct espimage_part *part = &f->parts[i];
-        (void)printf("  0x%06X  %-18s %s\n", part->address, part->name,
-                     part->blank ? "blank" : "used");
+        char path[PATH_MAX];
+        extracted_to(path, bytes, part, folder);
+        (void)printf("  0x%06X  %-18s %s%s%s\n", part->address, part->name, part_state(bytes, part),
+                     path[0] != '\0' ? ", extracted to " : "", shown(path).text);
         if (part->kind == ESPIMAGE_PART_SLOT && !part->blank) {
             slot_text(bytes, part);
         }
     }
 }
 
-static json_t *flash_json(const uint8_t *bytes, size_t size, const struct espimage_flash_view *f)
+static json_t *flash_json(const uint8_t *bytes, size_t size, const struct espimage_flash_view *f,
+                          const char *folder)
 {
     json_t *parts = json_array();
     for (size_t i = 0; i < f->part_count; i++) {
         const struct espimage_part *p = &f->parts[i];
         json_t *part =
-            json_pack("{s:s, s:o, s:I, s:b}", "name", p->name, "address", json_hex(p->address, 6),
-                      "size", (json_int_t)p->size, "blank", p->blank);
+            json_pack("{s:s, s:o, s:I, s:b, s:I}", "name", p->name, "address",
+                      json_hex(p->address, 6), "size", (json_int_t)p->size, "blank", p->blank,
+                      "content_size", (json_int_t)espimage_part_content_size(bytes, p));
+        char path[PATH_MAX];
+        extracted_to(path, bytes, p, folder);
+        if (folder != NULL) {
+            (void)json_object_set_new(part, "extracted",
+                                      path[0] != '\0' ? json_text(path) : json_null());
+        }
         if (p->kind == ESPIMAGE_PART_SLOT && !p->blank) {
             struct espimage_image_view view;
             size_t image_size = espimage_slot_image_size(bytes + p->address, p->size);
@@ -267,6 +312,24 @@ static json_t *flash_json(const uint8_t *bytes, size_t size, const struct espima
     return json_pack("{s:s, s:I, s:o, s:b, s:o}", "content", "flash", "size", (json_int_t)size,
                      "flash_map", f->map != NULL ? json_string(f->map->name) : json_null(),
                      "size_agrees", f->size_agrees, "parts", parts);
+}
+
+static enum espimage_code describe_flash(const struct file_bytes *file, const char *path,
+                                         const struct inquiry *q, json_t **out,
+                                         struct espimage_error *err)
+{
+    struct espimage_flash_view flash;
+    espimage_flash_parse(file->data, file->size, &flash);
+    if (q->extract_to != NULL && extract_parts(file, &flash, q->extract_to, err) != ESPIMAGE_OK) {
+        return err->code;
+    }
+    if (q->json) {
+        *out = flash_json(file->data, file->size, &flash, q->extract_to);
+    } else {
+        (void)printf("%s: ", shown(path).text);
+        flash_text(file->data, file->size, &flash, q->extract_to);
+    }
+    return ESPIMAGE_OK;
 }
 
 /* ---- any file ---- */
@@ -302,38 +365,36 @@ static enum espimage_code describe_unknown(const struct file_bytes *file,
 }
 
 /* Prints the description, or makes *out of it. */
-static enum espimage_code describe(const struct file_bytes *file, const char *path, bool json,
-                                   json_t **out, struct espimage_error *err)
+static enum espimage_code describe(const struct file_bytes *file, const char *path,
+                                   const struct inquiry *q, json_t **out,
+                                   struct espimage_error *err)
 {
     struct espimage_image_view view;
-    struct espimage_flash_view flash;
+    enum espimage_content content = espimage_recognise(file->data, file->size);
 
-    switch (espimage_recognise(file->data, file->size)) {
-    case ESPIMAGE_CONTENT_ELF: return describe_elf(file, path, json, out, err);
+    if (q->extract_to != NULL && content != ESPIMAGE_CONTENT_FLASH) {
+        error_found(err, ESPIMAGE_ERR_IMAGE, "no flash dump: there are no parts to extract");
+        return error_wanted(err, "256 KB to 16 MB, a power of two, with a bootloader (E9) at 0");
+    }
+    switch (content) {
+    case ESPIMAGE_CONTENT_ELF: return describe_elf(file, path, q->json, out, err);
     case ESPIMAGE_CONTENT_IMAGE:
         espimage_image_parse(file->data, file->size, &view);
-        if (json) {
+        if (q->json) {
             *out = image_json(&view);
         } else {
             (void)printf("%s: ", shown(path).text);
             image_text(&view);
         }
         return ESPIMAGE_OK;
-    case ESPIMAGE_CONTENT_FLASH:
-        espimage_flash_parse(file->data, file->size, &flash);
-        if (json) {
-            *out = flash_json(file->data, file->size, &flash);
-        } else {
-            (void)printf("%s: ", shown(path).text);
-            flash_text(file->data, file->size, &flash);
-        }
-        return ESPIMAGE_OK;
+    case ESPIMAGE_CONTENT_FLASH: return describe_flash(file, path, q, out, err);
     case ESPIMAGE_CONTENT_UNKNOWN: break;
     }
     return describe_unknown(file, err);
 }
 
-static enum espimage_code describe_path(const char *path, json_t *list, struct espimage_error *err)
+static enum espimage_code describe_path(const char *path, const struct inquiry *q, json_t *list,
+                                        struct espimage_error *err)
 {
     struct file_bytes file;
     json_t *out = NULL;
@@ -341,7 +402,7 @@ static enum espimage_code describe_path(const char *path, json_t *list, struct e
     if (code != ESPIMAGE_OK) {
         return code;
     }
-    code = describe(&file, path, list != NULL, &out, err);
+    code = describe(&file, path, q, &out, err);
     if (out != NULL) {
         (void)json_object_set_new(out, "file", json_text(path));
         (void)json_array_append_new(list, out);
@@ -352,25 +413,28 @@ static enum espimage_code describe_path(const char *path, json_t *list, struct e
 
 static int run(const struct command *self, int argc, char **argv)
 {
-    bool json = false;
+    struct inquiry q = {0};
     int first = 0;
-    int status = options_parse(self, argc, argv, set_option, &json, &first);
+    int status = options_parse(self, argc, argv, set_option, &q, &first);
     if (status != OPTIONS_GO_ON) {
         return status;
     }
     if (first == argc) {
         return usage_error("info: no file given; see: " PROGRAM " info --help");
     }
-    json_t *list = json ? json_array() : NULL;
+    if (q.extract_to != NULL && argc - first > 1) {
+        return usage_error("info: --extract goes with one flash dump");
+    }
+    json_t *list = q.json ? json_array() : NULL;
     struct failures failures = {0};
     for (int i = first; i < argc; i++) {
         struct espimage_error err;
-        if (describe_path(argv[i], list, &err) != ESPIMAGE_OK) {
+        if (describe_path(argv[i], &q, list, &err) != ESPIMAGE_OK) {
             failures_add(&failures, &err);
         }
     }
     status = failures_status(&failures, (size_t)(argc - first));
-    if (json) {
+    if (q.json) {
         json_t *document = json_document(self->name);
         (void)json_object_set_new(document, "files", list);
         (void)json_object_set_new(document, "errors", failures_json(&failures));
@@ -387,6 +451,6 @@ const struct command cmd_info = {
     .summary = "Show what an ELF, an image or a flash dump holds",
     .details = "Files are recognised by their content.",
     .example = PROGRAM " info app1.elf app-user1.bin",
-    .groups = {common_options, NULL},
+    .groups = {info_options, common_options, NULL},
     .run = run,
 };

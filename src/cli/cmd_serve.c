@@ -37,11 +37,6 @@ static const struct option_spec serve_options[] = {
     {0, NULL, NULL, 0, NULL, NULL, NULL},
 };
 
-static const struct option_spec help_options[] = {
-    {OPT_HELP, "help", NULL, 'h', NULL, NULL, "show this help"},
-    {0, NULL, NULL, 0, NULL, NULL, NULL},
-};
-
 #define DEFAULT_PORT 8888
 /* Devices stall for seconds while they erase and write. */
 #define IDLE_SECONDS        120

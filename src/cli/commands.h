@@ -7,6 +7,7 @@
 
 extern const struct command cmd_completion;
 extern const struct command cmd_convert;
+extern const struct command cmd_factory;
 extern const struct command cmd_info;
 extern const struct command cmd_maps;
 extern const struct command cmd_probe;

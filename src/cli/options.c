@@ -10,9 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct option_spec common_options[] = {
     {OPT_JSON, "json", NULL, 0, NULL, NULL, "report as JSON"},
+    {OPT_HELP, "help", NULL, 'h', NULL, NULL, "show this help"},
+    {0, NULL, NULL, 0, NULL, NULL, NULL},
+};
+
+const struct option_spec help_options[] = {
     {OPT_HELP, "help", NULL, 'h', NULL, NULL, "show this help"},
     {0, NULL, NULL, 0, NULL, NULL, NULL},
 };
@@ -250,6 +256,19 @@ enum espimage_code number_option(const char *value, uint32_t lowest, uint32_t hi
     }
     *out = (uint32_t)number;
     return ESPIMAGE_OK;
+}
+
+int stdout_option(const struct command *command, const char *output, bool json, bool *to_stdout)
+{
+    *to_stdout = output != NULL && strcmp(output, "-") == 0;
+    if (*to_stdout && json) {
+        return usage_error("%s: -o - and --json both want standard output", command->name);
+    }
+    if (*to_stdout && isatty(STDOUT_FILENO)) {
+        return usage_error("%s: standard output is a terminal; an image does not go there",
+                           command->name);
+    }
+    return 0;
 }
 
 enum espimage_code app_option(const char *value, uint8_t *out, struct espimage_error *err)

@@ -15,11 +15,13 @@ enum option_id {
     OPT_BEFORE_2018,
     OPT_BIND,
     OPT_BOOT,
+    OPT_EXTRACT,
     OPT_FLASH_FREQ,
     OPT_FLASH_MODE,
     OPT_FLASH_SIZE,
     OPT_FOR,
     OPT_HELP,
+    OPT_INIT_DATA,
     OPT_IROM_CHECKSUM,
     OPT_JSON,
     OPT_MSS,
@@ -28,6 +30,7 @@ enum option_id {
     OPT_OTA_SIZE,
     OPT_OUT_DIR,
     OPT_OUTPUT,
+    OPT_PLAN,
     OPT_PORT,
     OPT_PROFILE,
     OPT_PROMISE,
@@ -62,8 +65,9 @@ struct command {
 /* All commands, ended by NULL. */
 extern const struct command *const commands[];
 
-/* For `groups`: --json and --help, and the settings of the flash. */
+/* For `groups`: --json and --help, --help alone, and the settings of the flash. */
 extern const struct option_spec common_options[];
+extern const struct option_spec help_options[];
 extern const struct option_spec flash_options[];
 
 struct flash_settings {
@@ -91,6 +95,10 @@ enum espimage_code flash_option(struct flash_settings *settings, enum option_id 
 /* A decimal or 0x number within bounds. */
 enum espimage_code number_option(const char *value, uint32_t lowest, uint32_t highest,
                                  uint32_t *out, struct espimage_error *err);
+
+/* With "-" as the output *to_stdout is set: 0, or the exit status of a usage error when standard
+ * output is a terminal or taken by --json. `output` may be NULL. */
+int stdout_option(const struct command *command, const char *output, bool json, bool *to_stdout);
 
 enum espimage_code app_option(const char *value, uint8_t *out, struct espimage_error *err);
 enum espimage_code profile_option(const char *value, enum espimage_profile *out,

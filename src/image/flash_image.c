@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "image/flash_parts.h"
 #include "image/image_format.h"
 
 #include <string.h>
@@ -42,40 +43,43 @@ enum espimage_content espimage_recognise(const uint8_t *bytes, size_t size)
     return ESPIMAGE_CONTENT_UNKNOWN;
 }
 
-static void add_part(struct espimage_flash_view *view, const uint8_t *bytes, size_t file_size,
-                     struct espimage_part part)
+size_t flash_parts(const struct espimage_flash_map *map, uint32_t size,
+                   struct espimage_part parts[ESPIMAGE_MAX_PARTS])
 {
-    if (part.address < file_size && part.size <= file_size - part.address) {
-        part.blank = bytes_all(bytes + part.address, part.size, 0xFF);
-        view->parts[view->part_count++] = part;
+    size_t count = 0;
+    parts[count++] =
+        (struct espimage_part){ESPIMAGE_PART_BOOT, "bootloader", 0, ESPIMAGE_SECTOR, false};
+    for (size_t slot = 0; map != NULL && map->half != 0 && slot < 2; slot++) {
+        parts[count++] = (struct espimage_part){ESPIMAGE_PART_SLOT, slot == 0 ? "user1" : "user2",
+                                                map->slot[slot], map->slot_limit, false};
     }
+    const struct espimage_part top[] = {
+        {ESPIMAGE_PART_RF_CAL, "RF calibration", size - RF_CAL_FROM_END * ESPIMAGE_SECTOR,
+         ESPIMAGE_SECTOR, false},
+        {ESPIMAGE_PART_INIT_DATA, "init data", size - INIT_DATA_FROM_END * ESPIMAGE_SECTOR,
+         ESPIMAGE_SECTOR, false},
+        {ESPIMAGE_PART_PARAMETERS, "system parameters",
+         size - PARAMETERS_FROM_END * ESPIMAGE_SECTOR, PARAMETERS_FROM_END * ESPIMAGE_SECTOR,
+         false},
+    };
+    memcpy(&parts[count], top, sizeof top);
+    return count + sizeof top / sizeof top[0];
 }
 
 void espimage_flash_parse(const uint8_t *bytes, size_t size, struct espimage_flash_view *out)
 {
+    struct espimage_part parts[ESPIMAGE_MAX_PARTS];
     memset(out, 0, sizeof *out);
     memcpy(out->boot_header, bytes, sizeof out->boot_header);
     out->map = espimage_flash_map_by_code(MAP_CODE(bytes[HEADER_SIZE_FREQ]));
     out->size_agrees = out->map != NULL && out->map->flash_size == size;
 
-    uint32_t end = (uint32_t)size;
-    const struct espimage_part parts[] = {
-        {ESPIMAGE_PART_BOOT, "bootloader", 0, ESPIMAGE_SECTOR, false},
-        {ESPIMAGE_PART_RF_CAL, "RF calibration", end - RF_CAL_FROM_END * ESPIMAGE_SECTOR,
-         ESPIMAGE_SECTOR, false},
-        {ESPIMAGE_PART_INIT_DATA, "init data", end - INIT_DATA_FROM_END * ESPIMAGE_SECTOR,
-         ESPIMAGE_SECTOR, false},
-        {ESPIMAGE_PART_PARAMETERS, "system parameters", end - PARAMETERS_FROM_END * ESPIMAGE_SECTOR,
-         PARAMETERS_FROM_END * ESPIMAGE_SECTOR, false},
-    };
-    add_part(out, bytes, size, parts[0]);
-    for (unsigned slot = 0; out->map != NULL && out->map->half != 0 && slot < 2; slot++) {
-        struct espimage_part part = {ESPIMAGE_PART_SLOT, slot == 0 ? "user1" : "user2",
-                                     out->map->slot[slot], out->map->slot_limit, false};
-        add_part(out, bytes, size, part);
-    }
-    for (size_t i = 1; i < sizeof parts / sizeof parts[0]; i++) {
-        add_part(out, bytes, size, parts[i]);
+    size_t count = flash_parts(out->map, (uint32_t)size, parts);
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].address < size && parts[i].size <= size - parts[i].address) {
+            parts[i].blank = bytes_all(bytes + parts[i].address, parts[i].size, 0xFF);
+            out->parts[out->part_count++] = parts[i];
+        }
     }
 }
 
@@ -87,9 +91,47 @@ size_t espimage_slot_image_size(const uint8_t *bytes, size_t size)
     return whole && view.has_irom ? size - view.trailing + CRC_SIZE : 0;
 }
 
-enum espimage_code espimage_boot_patch(uint8_t *bytes, size_t size,
-                                       const struct espimage_build_options *options,
-                                       struct espimage_error *err)
+/* Without the 0xFF at the end. */
+static size_t size_used(const uint8_t *bytes, size_t size)
+{
+    while (size > 0 && bytes[size - 1] == 0xFF) {
+        size--;
+    }
+    return size;
+}
+
+/* Up to its checksum, which may be FF, and whatever is behind that. */
+static size_t boot_size(const uint8_t *bytes, size_t size)
+{
+    struct espimage_image_view view;
+    size_t used = size_used(bytes, size);
+    if (bytes[HEADER_MAGIC] == MAGIC_V1 && bytes[HEADER_COUNT] == 0 && used <= BOOT_STAND_IN_SIZE) {
+        return 0;
+    }
+    espimage_image_parse(bytes, size, &view);
+    size_t structure = view.extent == ESPIMAGE_EXTENT_CHECKSUM ? size - view.trailing : 0;
+    return structure > used ? structure : used;
+}
+
+size_t espimage_part_content_size(const uint8_t *bytes, const struct espimage_part *part)
+{
+    const uint8_t *start = bytes + part->address;
+    if (part->blank) {
+        return 0;
+    }
+    switch (part->kind) {
+    case ESPIMAGE_PART_BOOT: return boot_size(start, part->size);
+    case ESPIMAGE_PART_SLOT: return espimage_slot_image_size(start, part->size);
+    case ESPIMAGE_PART_INIT_DATA:
+        return size_used(start, part->size) <= ESPIMAGE_INIT_DATA_SIZE ? ESPIMAGE_INIT_DATA_SIZE
+                                                                       : part->size;
+    case ESPIMAGE_PART_RF_CAL:
+    case ESPIMAGE_PART_PARAMETERS: break;
+    }
+    return part->size;
+}
+
+enum espimage_code boot_check(const uint8_t *bytes, size_t size, struct espimage_error *err)
 {
     if (size < HEADER_SIZE || bytes[HEADER_MAGIC] != MAGIC_V1) {
         error_found(err, ESPIMAGE_ERR_IMAGE, "not a bootloader: %zu bytes, first byte %02X", size,
@@ -102,7 +144,17 @@ enum espimage_code espimage_boot_patch(uint8_t *bytes, size_t size,
         error_wanted(err, "at most %u, for user1 begins there", ESPIMAGE_SECTOR);
         return error_advice(err, "the SDK has it as bin/boot_v1.7.bin or the like");
     }
-    bytes[HEADER_MODE] = options->flash_mode;
-    bytes[HEADER_SIZE_FREQ] = (uint8_t)(options->map->code << 4 | options->flash_freq);
     return ESPIMAGE_OK;
+}
+
+enum espimage_code espimage_boot_patch(uint8_t *bytes, size_t size,
+                                       const struct espimage_build_options *options,
+                                       struct espimage_error *err)
+{
+    enum espimage_code code = boot_check(bytes, size, err);
+    if (code == ESPIMAGE_OK) {
+        bytes[HEADER_MODE] = options->flash_mode;
+        bytes[HEADER_SIZE_FREQ] = (uint8_t)(options->map->code << 4 | options->flash_freq);
+    }
+    return code;
 }

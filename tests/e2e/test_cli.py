@@ -9,7 +9,8 @@ import pytest
 import image
 from tool import IO, USAGE, Hex, Maybe, assert_refused, assert_shape
 
-COMMANDS = ["serve", "probe", "convert", "info", "verify", "maps", "completion"]
+COMMANDS = ["serve", "probe", "convert", "info", "verify", "factory", "maps",
+            "completion"]
 
 
 def options_of(tool, command):
@@ -46,8 +47,11 @@ def test_example_works(tool, firmware, command):
     firmware.copy("1MB.app1", tool.cwd / "app1.elf")
     firmware.copy("1MB.app2", tool.cwd / "app2.elf")
     (tool.cwd / "release").mkdir()
+    (tool.cwd / "boot.bin").write_bytes(image.build_v1([(0x40100000, bytes(64))]))
+    (tool.cwd / "esp_init_data_default.bin").write_bytes(bytes(128))
     tool.ok("convert", "-o", "app-user1.bin", "app1.elf")
-    example = tool.ok(command, "--help").out.split("\nExample:\n")[1].splitlines()[0]
+    example = tool.ok(command, "--help").out.split("\nExample:\n")[1]
+    example = example.replace("\\\n", " ").splitlines()[0]
     words = shlex.split(example.split(">")[0])
     assert words[0] == "espimagetool"
     tool.ok(*words[1:])

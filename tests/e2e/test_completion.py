@@ -13,7 +13,8 @@ import pytest
 
 from tool import PROGRAM
 
-COMMANDS = ["serve", "probe", "convert", "info", "verify", "maps", "completion"]
+COMMANDS = ["serve", "probe", "convert", "info", "verify", "factory", "maps",
+            "completion"]
 SHELLS = {"bash": ["bash", "-n"], "zsh": ["zsh", "-n"], "fish": ["fish", "--no-execute"]}
 
 

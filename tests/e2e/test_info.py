@@ -26,7 +26,7 @@ ELF = {"content": "elf", "file": str, "entry": Hex(8), "layout": str, "reason": 
 FLASH = {"content": "flash", "file": str, "size": int, "flash_map": Maybe(str),
          "size_agrees": bool,
          "parts": [{"name": str, "address": Hex(6), "size": int, "blank": bool,
-                    "image": Maybe(IMAGE)}]}
+                    "content_size": int, "image": Maybe(IMAGE)}]}
 
 
 def one_json(tool, path, shape, optional=()):

@@ -13,10 +13,33 @@ static void look_at_flash(const uint8_t *data, size_t size)
     for (size_t i = 0; i < flash.part_count; i++) {
         const struct espimage_part *part = &flash.parts[i];
         if (part->address + (size_t)part->size > size ||
-            espimage_slot_image_size(data + part->address, part->size) > part->size) {
+            espimage_slot_image_size(data + part->address, part->size) > part->size ||
+            espimage_part_content_size(data, part) > part->size) {
             abort();
         }
     }
+}
+
+/* As a ready image that goes into a flash, which must then be a flash with it. */
+static void make_flash(const uint8_t *data, size_t size)
+{
+    struct espimage_flash_contents contents = {.map = espimage_flash_map_at(size % 4)};
+    struct espimage_flash_plan plan;
+    struct espimage_bytes flash = {0};
+    struct espimage_error err;
+    uint8_t app = 0;
+    if (espimage_image_slot(data, size, &contents, &app, NULL, &err) != ESPIMAGE_OK) {
+        return;
+    }
+    contents.slot[app - 1] = (struct espimage_flash_content){"fuzz", data, size};
+    if (espimage_flash_plan_make(&contents, &plan, &err) != ESPIMAGE_OK) {
+        abort(); /* accepted, and then refused */
+    }
+    if (espimage_flash_build(&plan, &flash, &err) == ESPIMAGE_OK &&
+        espimage_recognise(flash.data, flash.size) != ESPIMAGE_CONTENT_FLASH) {
+        abort();
+    }
+    espimage_bytes_free(&flash);
 }
 
 static void patch_boot(const uint8_t *data, size_t size)
@@ -48,5 +71,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         look_at_flash(data, size);
     }
     patch_boot(data, size);
+    make_flash(data, size);
     return 0;
 }

@@ -190,11 +190,12 @@ def with_crc(body):
 
 @pytest.fixture(scope="session")
 def workshop(elves, tmp_path_factory):
-    """A folder with every ELF, boot.bin, app1-user1.bin and flash.bin. Only to read."""
+    """A folder with every ELF, boot.bin, init.bin, app1-user1.bin and flash.bin. Only to read."""
     folder = tmp_path_factory.mktemp("workshop")
     for name, path in elves.items():
         shutil.copyfile(path, folder / name)
     (folder / "boot.bin").write_bytes(bootloader())
+    (folder / "init.bin").write_bytes(bytes(128))
     assert run("convert", "app1.elf", cwd=folder).returncode == 0
     image = (folder / "app1-user1.bin").read_bytes()
     (folder / "flash.bin").write_bytes(flash_dump(image))
@@ -352,6 +353,9 @@ def probe_document(cwd):
     return json.loads((cwd / "probe.json").read_text())
 
 
+FACTORY = ["factory", "-fs", "1MB", "--boot", "boot.bin", "--init-data", "init.bin", "app1.elf"]
+
+
 def test_json_fields(workshop, tmp_path):
     documents = {
         "convert": [json_of("convert", "--json", "--out-dir", tmp_path, "app1.elf", "missing.elf",
@@ -359,7 +363,10 @@ def test_json_fields(workshop, tmp_path):
                     json_of("convert", "--json", "--out-dir", tmp_path, "--no-boot", "noboot.elf",
                             cwd=workshop)],
         "info": [json_of("info", "--json", "app1.elf", "app1-user1.bin", "boot.bin", "flash.bin",
-                         "missing.elf", cwd=workshop, status=1)],
+                         "missing.elf", cwd=workshop, status=1),
+                 json_of("info", "--json", "--extract", tmp_path, "flash.bin", cwd=workshop)],
+        "factory": [json_of(*FACTORY, "--json", "-o", tmp_path / "flash.bin", cwd=workshop),
+                    json_of(*FACTORY, "--json", "--plan", cwd=workshop)],
         "verify": [json_of("verify", "--json", "app1.elf", "flash.bin", "missing.elf",
                            cwd=workshop, status=1)],
         "maps": [json_of("maps", "--json", cwd=workshop)],
@@ -669,7 +676,7 @@ def bench(workshop, tmp_path_factory):
     """(folder, {example: (status, stderr, image)}): run one after the other, as a reader would."""
     folder = tmp_path_factory.mktemp("examples")
     for name in ("app1.elf", "app2.elf", "both.elf", "noboot.elf", "rom.elf", "boot.bin",
-                 "flash.bin"):
+                 "flash.bin", "init.bin"):
         shutil.copyfile(workshop / name, folder / name)
     return folder, {command: runner(command)(command, folder) for command in examples()}
 

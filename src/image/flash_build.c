@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/error.h"
+#include "image/flash_parts.h"
+#include "image/image_format.h"
+
+#include <espimage/verify.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum espimage_code check_map(const struct espimage_flash_map *map,
+                                    struct espimage_error *err)
+{
+    if (map->half != 0) {
+        return ESPIMAGE_OK;
+    }
+    error_found(err, ESPIMAGE_ERR_USAGE, "the %s map has no slots", map->name);
+    error_wanted(err, "a flash map with two slots");
+    return error_advice(err, "give the flash size of the device; see: espimagetool maps");
+}
+
+/* The verdict as an error, or ESPIMAGE_OK. */
+static enum espimage_code refuse_by(const struct espimage_report *report,
+                                    enum espimage_consumer consumer, struct espimage_error *err)
+{
+    const struct espimage_verdict *verdict = &report->verdicts[consumer];
+    if (verdict->accepts) {
+        return ESPIMAGE_OK;
+    }
+    const char *mistake = espimage_mistake_text(report->mistake);
+    error_found(err, ESPIMAGE_ERR_IMAGE, "refused by %s: %s", espimage_consumer_title(consumer),
+                verdict->because->found);
+    error_wanted(err, "%s: %s", verdict->because->rule->name, verdict->because->rule->demand);
+    return error_advice(err, "%s", mistake[0] != '\0' ? mistake : "see: espimagetool verify");
+}
+
+static enum espimage_code check_slot(const struct espimage_flash_content *c,
+                                     const struct espimage_flash_map *map,
+                                     const struct espimage_part *part, struct espimage_error *err)
+{
+    const struct espimage_verify_options options = {map, 0, 0, false};
+    struct espimage_report report;
+    if (c->size > part->size) {
+        error_found(err, ESPIMAGE_ERR_SIZE, "%zu bytes for %s", c->size, part->name);
+        error_wanted(err, "at most %u, the slot of the %s map", part->size, map->name);
+        return error_advice(err, "make the firmware smaller, or choose a map with larger slots");
+    }
+    espimage_verify(c->bytes, c->size, &options, &report);
+    return refuse_by(&report, ESPIMAGE_CONSUMER_BOOT, err);
+}
+
+static enum espimage_code check_init_data(const struct espimage_flash_content *c,
+                                          const struct espimage_part *part,
+                                          struct espimage_error *err)
+{
+    if (c->size == ESPIMAGE_INIT_DATA_SIZE || c->size == part->size) {
+        return ESPIMAGE_OK;
+    }
+    error_found(err, ESPIMAGE_ERR_SIZE, "init data of %zu bytes", c->size);
+    error_wanted(err, "%u, or a whole sector of %u", ESPIMAGE_INIT_DATA_SIZE, part->size);
+    return error_advice(err, "the SDK has it as bin/esp_init_data_default.bin or the like");
+}
+
+static const struct espimage_flash_content *content_of(const struct espimage_flash_contents *all,
+                                                       const struct espimage_part *part)
+{
+    static const struct espimage_flash_content nothing = {NULL, NULL, 0};
+    switch (part->kind) {
+    case ESPIMAGE_PART_BOOT: return &all->boot;
+    case ESPIMAGE_PART_SLOT: return &all->slot[part->address == all->map->slot[0] ? 0 : 1];
+    case ESPIMAGE_PART_INIT_DATA: return &all->init_data;
+    case ESPIMAGE_PART_RF_CAL:
+    case ESPIMAGE_PART_PARAMETERS: break;
+    }
+    return &nothing;
+}
+
+static enum espimage_code check_content(const struct espimage_flash_content *c,
+                                        const struct espimage_flash_map *map,
+                                        const struct espimage_part *part,
+                                        struct espimage_error *err)
+{
+    if (c->bytes == NULL) {
+        return ESPIMAGE_OK;
+    }
+    switch (part->kind) {
+    case ESPIMAGE_PART_BOOT: return boot_check(c->bytes, c->size, err);
+    case ESPIMAGE_PART_SLOT: return check_slot(c, map, part, err);
+    case ESPIMAGE_PART_INIT_DATA: return check_init_data(c, part, err);
+    case ESPIMAGE_PART_RF_CAL:
+    case ESPIMAGE_PART_PARAMETERS: break;
+    }
+    return ESPIMAGE_OK;
+}
+
+enum espimage_code espimage_flash_plan_make(const struct espimage_flash_contents *contents,
+                                            struct espimage_flash_plan *out,
+                                            struct espimage_error *err)
+{
+    const struct espimage_flash_map *map = contents->map;
+    struct espimage_flash_plan plan = {
+        .map = map, .flash_mode = contents->flash_mode, .flash_freq = contents->flash_freq};
+    if (check_map(map, err) != ESPIMAGE_OK) {
+        return err->code;
+    }
+    plan.part_count = flash_parts(map, map->flash_size, plan.parts);
+    for (size_t i = 0; i < plan.part_count; i++) {
+        plan.contents[i] = *content_of(contents, &plan.parts[i]);
+        plan.parts[i].blank =
+            plan.contents[i].bytes == NULL && plan.parts[i].kind != ESPIMAGE_PART_BOOT;
+        if (check_content(&plan.contents[i], map, &plan.parts[i], err) != ESPIMAGE_OK) {
+            return plan.contents[i].name != NULL ? error_in_file(err, plan.contents[i].name)
+                                                 : err->code;
+        }
+    }
+    *out = plan;
+    return ESPIMAGE_OK;
+}
+
+enum espimage_code espimage_flash_build(const struct espimage_flash_plan *plan,
+                                        struct espimage_bytes *out, struct espimage_error *err)
+{
+    uint8_t *flash = malloc(plan->map->flash_size);
+    if (flash == NULL) {
+        return error_no_memory(err);
+    }
+    memset(flash, 0xFF, plan->map->flash_size);
+    flash[HEADER_MAGIC] = MAGIC_V1;
+    flash[HEADER_COUNT] = 0;
+    for (size_t i = 0; i < plan->part_count; i++) {
+        if (plan->contents[i].bytes != NULL) {
+            memcpy(flash + plan->parts[i].address, plan->contents[i].bytes, plan->contents[i].size);
+        }
+    }
+    flash[HEADER_MODE] = plan->flash_mode;
+    flash[HEADER_SIZE_FREQ] = (uint8_t)(plan->map->code << 4 | plan->flash_freq);
+    *out = (struct espimage_bytes){flash, plan->map->flash_size};
+    return ESPIMAGE_OK;
+}
+
+static enum espimage_code check_made_for(const struct espimage_image_view *view,
+                                         const struct espimage_flash_map *map, uint8_t app,
+                                         struct espimage_error *err)
+{
+    const struct espimage_flash_map *made_for =
+        espimage_flash_map_by_code(MAP_CODE(view->inner[HEADER_SIZE_FREQ]));
+    uint32_t wanted = map->link[app - 1];
+    if (made_for == NULL || made_for->half == 0 || made_for->link[app - 1] == wanted) {
+        return ESPIMAGE_OK;
+    }
+    error_found(err, ESPIMAGE_ERR_LAYOUT, "app%u of the %s map, linked at 0x%08X", app,
+                made_for->name, made_for->link[app - 1]);
+    error_wanted(err, "0x%08X for app%u of the %s map", wanted, app, map->name);
+    return error_advice(err, "link it with %s and convert it with --flash-size %s",
+                        map->script[app - 1], map->name);
+}
+
+enum espimage_code espimage_image_slot(const uint8_t *bytes, size_t size,
+                                       const struct espimage_flash_contents *flash, uint8_t *app,
+                                       struct espimage_notes *notes, struct espimage_error *err)
+{
+    const struct espimage_verify_options options = {flash->map, 0, 0, false};
+    struct espimage_report report;
+    struct espimage_image_view view;
+
+    if (check_map(flash->map, err) != ESPIMAGE_OK) {
+        return err->code;
+    }
+    espimage_verify(bytes, size, &options, &report);
+    if (refuse_by(&report, ESPIMAGE_CONSUMER_BOOT, err) != ESPIMAGE_OK ||
+        refuse_by(&report, ESPIMAGE_CONSUMER_OTA2, err) != ESPIMAGE_OK) {
+        return err->code;
+    }
+    espimage_image_parse(bytes, size, &view);
+    uint8_t number = view.outer[HEADER_APP];
+    if (check_made_for(&view, flash->map, number, err) != ESPIMAGE_OK) {
+        return err->code;
+    }
+    uint8_t size_freq = (uint8_t)(flash->map->code << 4 | flash->flash_freq);
+    if (view.inner[HEADER_MODE] != flash->flash_mode || view.inner[HEADER_SIZE_FREQ] != size_freq) {
+        note_add(notes, "its header has flash settings %02X %02X, the flash %02X %02X",
+                 view.inner[HEADER_MODE], view.inner[HEADER_SIZE_FREQ], flash->flash_mode,
+                 size_freq);
+    }
+    *app = number;
+    return ESPIMAGE_OK;
+}
