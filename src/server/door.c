@@ -44,7 +44,7 @@ struct door {
     struct visitor list; /* ends of the list */
     atomic_uint waiting;
     atomic_bool stop;
-    bool closed;
+    bool open;
     bool paused; /* not accepting for a while */
     uint8_t bytes[HEAD_LONGEST];
 };
@@ -259,24 +259,29 @@ struct door *door_new(const struct door_options *options)
     d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     d->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (d->census == NULL || d->wake < 0 || d->epoll < 0 ||
-        !watch(d, options->listening, EPOLLIN, d) || !watch(d, d->wake, EPOLLIN, &d->wake) ||
-        pthread_create(&d->thread, NULL, run, d) != 0) {
+        !watch(d, options->listening, EPOLLIN, d) || !watch(d, d->wake, EPOLLIN, &d->wake)) {
         release(d);
         return NULL;
     }
     return d;
 }
 
+bool door_open(struct door *d)
+{
+    d->open = pthread_create(&d->thread, NULL, run, d) == 0;
+    return d->open;
+}
+
 void door_close(struct door *d)
 {
     const uint64_t one = 1;
-    if (d == NULL || d->closed) {
+    if (d == NULL || !d->open) {
         return;
     }
     atomic_store(&d->stop, true);
     (void)!write(d->wake, &one, sizeof one);
     (void)pthread_join(d->thread, NULL);
-    d->closed = true;
+    d->open = false;
     while (d->list.next != &d->list) {
         send_away(d, d->list.next, NULL);
     }

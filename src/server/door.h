@@ -30,8 +30,10 @@ struct door_options {
     void *context;
 };
 
-/* NULL when there is no memory, descriptor or thread. */
+/* NULL when there is no memory or descriptor. */
 struct door *door_new(const struct door_options *options);
+/* Starts the thread: from now on connections come in. False when there is no thread to be had. */
+bool door_open(struct door *door);
 /* Nobody comes in any more; those who wait are closed. */
 void door_close(struct door *door);
 void door_free(struct door *door); /* after door_close() */

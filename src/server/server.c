@@ -198,9 +198,7 @@ static enum espimage_code start_door(struct server *server, struct espimage_erro
         .closed = on_closed,
         .context = server};
     server->door = door_new(&options);
-    return server->door != NULL
-               ? ESPIMAGE_OK
-               : error_found(err, ESPIMAGE_ERR_MEMORY, "cannot start the server's threads");
+    return server->door != NULL && door_open(server->door) ? ESPIMAGE_OK : no_thread(err);
 }
 
 static enum espimage_code start_parts(struct server *server, struct espimage_error *err)
