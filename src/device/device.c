@@ -182,9 +182,10 @@ static bool wait_for_trigger(struct device *d)
     while (!d->triggered && !stopping(d)) {
         (void)pthread_cond_wait(&d->wake, &d->lock);
     }
-    d->state = DEVICE_UPDATING;
+    bool begins = !stopping(d);
+    d->state = begins ? DEVICE_UPDATING : d->state;
     (void)pthread_mutex_unlock(&d->lock);
-    return !stopping(d);
+    return begins;
 }
 
 static void make_target(const struct device *d, struct target *out)
