@@ -385,7 +385,6 @@ static enum espimage_code make_devices(struct simulation *s, struct espimage_err
     enum espimage_code code = ESPIMAGE_OK;
     s->devices = calloc(s->count, sizeof *s->devices);
     if (s->devices == NULL) {
-        s->count = 0;
         return error_no_memory(err);
     }
     for (uint32_t i = 0; i < s->count; i++) {
@@ -530,10 +529,10 @@ static void stop(struct simulation *s)
     const uint64_t one = 1;
     atomic_store(&s->settings.stop, true);
     (void)!write(s->settings.stop_fd, &one, sizeof one);
-    for (uint32_t i = 0; i < s->count; i++) {
+    for (uint32_t i = 0; s->devices != NULL && i < s->count; i++) {
         device_wake(&s->devices[i]);
     }
-    for (uint32_t i = 0; i < s->count; i++) {
+    for (uint32_t i = 0; s->devices != NULL && i < s->count; i++) {
         device_join(&s->devices[i]);
     }
     ports_close(s->ports);
