@@ -3,7 +3,6 @@
 
 import concurrent.futures
 import contextlib
-import os
 import random
 import re
 import signal
@@ -15,8 +14,8 @@ import time
 import pytest
 
 import bad_servers
-import device as device_module
 import image as image_format
+import server as server_module
 from bad_servers import BadServer, make_image
 from device import FREE_PORTS, SECTOR, Device, blank, builds_that_ran, put, record, recorded, slot_of
 from image import MAPS
@@ -77,7 +76,6 @@ def simulate(tmp_path):
 @pytest.fixture(scope="module")
 def shared_serve(builds, tmp_path_factory):
     """Serves build 1 for slot 1 and build 2 for slot 2."""
-    import server as server_module
     one = server_module.Server(builds.elf(1, 1), builds.elf(2, 2), "--bind", "127.0.0.1",
                                cwd=tmp_path_factory.mktemp("serve"))
     yield one
