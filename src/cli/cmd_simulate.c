@@ -289,11 +289,26 @@ static enum espimage_code load_image(const struct simulation *s, struct espimage
     return check_image(s, out, err);
 }
 
-/* All erased, with --load in slot user1. */
+/* An erased flash with an image in slot user1. */
+static enum espimage_code fill_new(struct simulation *s, const struct espimage_bytes *image,
+                                   struct espimage_error *err)
+{
+    const struct espimage_flash_map *map = s->settings.map;
+    uint8_t *content = malloc(map->flash_size);
+    if (content == NULL) {
+        return error_no_memory(err);
+    }
+    memset(content, 0xFF, map->flash_size);
+    memcpy(content + map->slot[0], image->data, image->size);
+    free(s->content);
+    s->content = content;
+    s->size = map->flash_size;
+    return ESPIMAGE_OK;
+}
+
 static enum espimage_code new_content(struct simulation *s, struct espimage_error *err)
 {
     struct espimage_bytes image = {NULL, 0};
-    const struct espimage_flash_map *map = s->settings.map;
     if (s->load == NULL) {
         error_found(err, ESPIMAGE_ERR_NO_INPUT, "a new flash holds nothing to boot");
         error_advice(err, "give --load APP1.elf, for slot user1");
@@ -301,14 +316,7 @@ static enum espimage_code new_content(struct simulation *s, struct espimage_erro
     }
     enum espimage_code code = load_image(s, &image, err);
     if (code == ESPIMAGE_OK) {
-        free(s->content);
-        s->size = map->flash_size;
-        s->content = malloc(s->size);
-        code = s->content != NULL ? ESPIMAGE_OK : error_no_memory(err);
-    }
-    if (code == ESPIMAGE_OK) {
-        memset(s->content, 0xFF, s->size);
-        memcpy(s->content + map->slot[0], image.data, image.size);
+        code = fill_new(s, &image, err);
     }
     espimage_bytes_free(&image);
     return code;

@@ -79,7 +79,7 @@ enum espimage_code boot_set_slot(struct flash *flash, uint8_t slot, struct espim
     if (code != ESPIMAGE_OK) {
         return code;
     }
-    memcpy(bytes, PARAMETERS_MAGIC, PARAMETERS_SEQUENCE);
+    memcpy(bytes, PARAMETERS_MAGIC, sizeof PARAMETERS_MAGIC); /* the NUL is written over */
     put_le32(bytes + PARAMETERS_SEQUENCE, record.sequence + 1);
     put_le32(bytes + PARAMETERS_SLOT, slot);
     put_le32(bytes + PARAMETERS_CRC, checksum_crc32(bytes, PARAMETERS_CRC));

@@ -15,8 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BACKLOG         64
-#define MAX_CONNECTIONS 1024
+#define BACKLOG      64
+#define MAX_VISITORS 512
 /* A request is read so far; of a longer one the start counts. */
 #define REQUEST_ROOM 2048
 /* For a request to come; whoever sends nothing to the trigger port is answered then. */
@@ -33,7 +33,7 @@ struct listener {
 };
 
 struct visitor {
-    int fd;
+    int fd; /* -1: nobody */
     bool trigger;
     bool begins; /* what the trigger did */
     bool answered;
@@ -41,13 +41,12 @@ struct visitor {
     int64_t deadline; /* milliseconds */
     size_t size;
     char request[REQUEST_ROOM];
-    struct visitor *next;
 };
 
 struct ports {
     struct listener *listeners;
     size_t listener_count;
-    struct visitor *visitors;
+    struct visitor *visitors; /* MAX_VISITORS */
     size_t visitor_count;
     int epoll;
     int stop_fd;
@@ -181,16 +180,22 @@ static bool on_deadline(struct visitor *v)
     return wait;
 }
 
-static void remove_visitor(struct ports *p, struct visitor *gone)
+/* Closing it also takes it out of the epoll set. */
+static void say_goodbye(struct ports *p, struct visitor *v)
 {
-    struct visitor **at = &p->visitors;
-    while (*at != gone) {
-        at = &(*at)->next;
-    }
-    *at = gone->next;
+    (void)close(v->fd);
+    v->fd = -1;
     p->visitor_count--;
-    (void)close(gone->fd);
-    free(gone);
+}
+
+static struct visitor *free_seat(const struct ports *p)
+{
+    for (size_t i = 0; i < MAX_VISITORS; i++) {
+        if (p->visitors[i].fd < 0) {
+            return &p->visitors[i];
+        }
+    }
+    return NULL;
 }
 
 static void welcome(struct ports *p, const struct listener *l)
@@ -202,33 +207,29 @@ static void welcome(struct ports *p, const struct listener *l)
         return;
     }
     bool begins = l->trigger && device_trigger(l->device, from.sin_addr);
-    struct visitor *v = p->visitor_count < MAX_CONNECTIONS ? calloc(1, sizeof *v) : NULL;
-    if (v == NULL) {
+    struct visitor *v = free_seat(p);
+    if (v == NULL || !watch(p, fd, v)) {
         (void)close(fd);
         return;
     }
     v->fd = fd;
     v->trigger = l->trigger;
     v->begins = begins;
+    v->answered = false;
     v->device = l->device;
     v->deadline = now_ms() + REQUEST_MS;
-    v->next = p->visitors;
-    p->visitors = v;
+    v->size = 0;
     p->visitor_count++;
-    if (!watch(p, fd, v)) {
-        remove_visitor(p, v);
-    }
 }
 
 static void on_deadlines(struct ports *p)
 {
     int64_t now = now_ms();
-    for (struct visitor *v = p->visitors; v != NULL;) {
-        struct visitor *next = v->next;
-        if (now >= v->deadline && !on_deadline(v)) {
-            remove_visitor(p, v);
+    for (size_t i = 0; i < MAX_VISITORS && p->visitor_count > 0; i++) {
+        struct visitor *v = &p->visitors[i];
+        if (v->fd >= 0 && now >= v->deadline && !on_deadline(v)) {
+            say_goodbye(p, v);
         }
-        v = next;
     }
 }
 
@@ -245,7 +246,7 @@ static void *serve(void *context)
     struct ports *p = context;
     struct epoll_event events[EVENTS];
     for (;;) {
-        int count = epoll_wait(p->epoll, events, EVENTS, p->visitors != NULL ? TICK_MS : -1);
+        int count = epoll_wait(p->epoll, events, EVENTS, p->visitor_count > 0 ? TICK_MS : -1);
         for (int i = 0; i < count; i++) {
             void *who = events[i].data.ptr;
             if (who == p) {
@@ -254,7 +255,7 @@ static void *serve(void *context)
             if (is_listener(p, who)) {
                 welcome(p, who);
             } else if (!on_bytes(who)) {
-                remove_visitor(p, who);
+                say_goodbye(p, who);
             }
         }
         on_deadlines(p);
@@ -264,9 +265,14 @@ static void *serve(void *context)
 static enum espimage_code prepare(struct ports *p, size_t count, struct espimage_error *err)
 {
     p->listeners = calloc(2 * count, sizeof *p->listeners);
+    p->visitors = calloc(MAX_VISITORS, sizeof *p->visitors);
+    for (size_t i = 0; p->visitors != NULL && i < MAX_VISITORS; i++) {
+        p->visitors[i].fd = -1;
+    }
     p->epoll = epoll_create1(EPOLL_CLOEXEC);
     p->stop_fd = eventfd(0, EFD_CLOEXEC);
-    if (p->listeners == NULL || p->epoll < 0 || p->stop_fd < 0 || !watch(p, p->stop_fd, p)) {
+    if (p->listeners == NULL || p->visitors == NULL || p->epoll < 0 || p->stop_fd < 0 ||
+        !watch(p, p->stop_fd, p)) {
         return error_no_memory(err);
     }
     return ESPIMAGE_OK;
@@ -312,8 +318,10 @@ void ports_close(struct ports *p)
         (void)!write(p->stop_fd, &one, sizeof one);
         (void)pthread_join(p->thread, NULL);
     }
-    while (p->visitors != NULL) {
-        remove_visitor(p, p->visitors);
+    for (size_t i = 0; p->visitors != NULL && i < MAX_VISITORS; i++) {
+        if (p->visitors[i].fd >= 0) {
+            say_goodbye(p, &p->visitors[i]);
+        }
     }
     for (size_t i = 0; i < p->listener_count; i++) {
         if (p->listeners[i].fd >= 0) {
@@ -326,6 +334,7 @@ void ports_close(struct ports *p)
     if (p->stop_fd >= 0) {
         (void)close(p->stop_fd);
     }
+    free(p->visitors);
     free(p->listeners);
     free(p);
 }
