@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SIZE (4 * ESPIMAGE_SECTOR)
+#define SECTOR ((size_t)ESPIMAGE_SECTOR)
+#define SIZE   UINT32_C(0x4000) /* four sectors */
 
 struct bench {
     struct flash flash;
@@ -90,7 +91,7 @@ static void test_erase_is_one_sector(void **state)
     assert_ok(flash_erase(&b->flash, ESPIMAGE_SECTOR, &b->err), &b->err);
     assert_holds(b, 0, zeros, ESPIMAGE_SECTOR);
     assert_blank(b, ESPIMAGE_SECTOR, ESPIMAGE_SECTOR);
-    assert_holds(b, 2 * ESPIMAGE_SECTOR, zeros, 2 * ESPIMAGE_SECTOR);
+    assert_holds(b, 2 * ESPIMAGE_SECTOR, zeros, 2 * SECTOR);
 }
 
 static void test_alignment(void **state)
