@@ -180,7 +180,7 @@ def test_image_without_a_tag_has_its_crc_for_a_name(tool, tmp_path):
     assert f"firmware: image {crc:08X} runs in slot user1\n" in out
 
 
-@pytest.mark.parametrize("mss", [88, 536, 1440, 9000])
+@pytest.mark.parametrize("mss", [536, 1440, 9000])
 def test_mss(tool, shared_serve, flash, mss):
     out = tool.ok("simulate", *FREE_PORTS, "--auto", "--updates", "1", "--mss", str(mss),
                   "--server", url(shared_serve), str(flash)).out
