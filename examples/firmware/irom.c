@@ -12,6 +12,12 @@ static const uint32_t crc_table[16] IROM_DATA = {
 /* Gives irom a length that differs between layouts and is no multiple of 16 in most. */
 static const char name[] IROM_DATA __attribute__((aligned(4), used)) = "example firmware " LAYOUT;
 
+/* Tells `espimagetool simulate`, and whoever looks into an image, which build it is. */
+#define TEXT_OF(number) #number
+#define TEXT(number)    TEXT_OF(number)
+static const char build_tag[] IROM_DATA __attribute__((aligned(4), used)) =
+    "espimagetool-build=" TEXT(BUILD);
+
 /* Reads whole words, because the chip cannot read single bytes from flash. */
 IROM_CODE static uint32_t crc32_words(const uint32_t *word, const uint32_t *end)
 {

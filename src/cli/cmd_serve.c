@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/server_module.h"
+#include "cli/signals.h"
 #include "store/elf_file.h"
 
 #include <arpa/inet.h>
@@ -13,14 +14,11 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -379,24 +377,13 @@ static void wait_for_end(const struct serving *s, int signal_fd)
     }
 }
 
-static int block_signals(void)
-{
-    sigset_t set;
-    (void)signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
 static int run_server(struct serving *s)
 {
     struct espimage_error err;
     struct server *server = NULL;
     const struct server_module *module = NULL;
     int status = 0;
-    int signal_fd = block_signals();
+    int signal_fd = signals_to_descriptor();
     const struct server_options options = {.address = s->address,
                                            .port = (uint16_t)s->port,
                                            .idle_seconds = IDLE_SECONDS,

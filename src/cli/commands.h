@@ -12,6 +12,7 @@ extern const struct command cmd_info;
 extern const struct command cmd_maps;
 extern const struct command cmd_probe;
 extern const struct command cmd_serve;
+extern const struct command cmd_simulate;
 extern const struct command cmd_verify;
 
 #endif

@@ -16,11 +16,10 @@
 /* Of the kernel's TCP states: the server has closed; its FIN counts as a byte. */
 #define STATE_CLOSE_WAIT 8
 
-static int wait_for(int fd, short events, int milliseconds)
+static bool wait_for(const struct connection *c, short events, int milliseconds)
 {
-    struct pollfd p = {fd, events, 0};
-    int ready = poll(&p, 1, milliseconds);
-    return ready < 0 && errno == EINTR ? 0 : ready;
+    struct pollfd p[] = {{c->fd, events, 0}, {c->stop_fd, POLLIN, 0}};
+    return poll(p, 2, milliseconds) > 0 && p[0].revents != 0;
 }
 
 static void set_option(int fd, int level, int name, int value)
@@ -29,14 +28,14 @@ static void set_option(int fd, int level, int name, int value)
     (void)setsockopt(fd, level, name, &value, sizeof value);
 }
 
-static int finish_connect(int fd, int milliseconds)
+static int finish_connect(const struct connection *c, int milliseconds)
 {
     int failure = 0;
     socklen_t size = sizeof failure;
-    if (wait_for(fd, POLLOUT, milliseconds) <= 0) {
+    if (!wait_for(c, POLLOUT, milliseconds)) {
         return ETIMEDOUT;
     }
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0) {
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0) {
         return errno;
     }
     return failure;
@@ -63,10 +62,26 @@ static bool look(struct connection *c)
     return true;
 }
 
-int connection_open(struct connection *c, const struct sockaddr_in *to, uint16_t mss,
-                    int milliseconds)
+static int connect_from(const struct connection *c, const struct route *route, int milliseconds)
+{
+    const struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr = route->from};
+    if (route->from.s_addr != INADDR_ANY) {
+        /* The port is chosen when the destination is known: thousands can share an address. */
+        set_option(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+        if (bind(c->fd, (const struct sockaddr *)&from, sizeof from) != 0) {
+            return errno;
+        }
+    }
+    if (connect(c->fd, (const struct sockaddr *)&route->to, sizeof route->to) == 0) {
+        return 0;
+    }
+    return errno == EINPROGRESS ? finish_connect(c, milliseconds) : errno;
+}
+
+int connection_open(struct connection *c, const struct route *route, uint16_t mss, int milliseconds)
 {
     memset(c, 0, sizeof *c);
+    c->stop_fd = route->stop_fd;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (c->fd < 0) {
         return errno;
@@ -74,10 +89,7 @@ int connection_open(struct connection *c, const struct sockaddr_in *to, uint16_t
     set_option(c->fd, IPPROTO_TCP, TCP_MAXSEG, mss);
     set_option(c->fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(c->fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER);
-    int failure = 0;
-    if (connect(c->fd, (const struct sockaddr *)to, sizeof *to) != 0) {
-        failure = errno == EINPROGRESS ? finish_connect(c->fd, milliseconds) : errno;
-    }
+    int failure = connect_from(c, route, milliseconds);
     if (failure != 0) {
         connection_close(c);
         return failure;
@@ -105,7 +117,7 @@ enum connection_event connection_receive(struct connection *c, uint8_t *to, size
 {
     *size = 0;
     *arrival = (struct arrival){false, 0, 0};
-    if (wait_for(c->fd, POLLIN, milliseconds) <= 0) {
+    if (!wait_for(c, POLLIN, milliseconds)) {
         return CONNECTION_SILENT;
     }
     if (c->counts && c->read >= c->queued) {

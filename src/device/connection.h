@@ -13,6 +13,7 @@
 
 struct connection {
     int fd;
+    int stop_fd;          /* of the route */
     bool counts;          /* the kernel counts segments */
     bool timestamps;      /* both sides send them: 12 bytes of each segment */
     uint16_t largest;     /* bytes that a segment of the server holds at most; 0: not known */
@@ -29,7 +30,7 @@ enum connection_event {
     CONNECTION_DATA,
     CONNECTION_CLOSED,
     CONNECTION_RESET,
-    CONNECTION_SILENT /* nothing within the time */
+    CONNECTION_SILENT /* nothing within the time, or told to stop */
 };
 
 /* What one look at the counters told; set when all bytes up to then are handed out. */
@@ -39,8 +40,14 @@ struct arrival {
     uint32_t segments; /* that brought them */
 };
 
+struct route {
+    struct sockaddr_in to;
+    struct in_addr from; /* own address; INADDR_ANY: the system chooses */
+    int stop_fd;         /* waiting ends when it is readable; -1: none */
+};
+
 /* Connects within `milliseconds`, announcing `mss`. 0, or an errno value with nothing open. */
-int connection_open(struct connection *c, const struct sockaddr_in *to, uint16_t mss,
+int connection_open(struct connection *c, const struct route *route, uint16_t mss,
                     int milliseconds);
 void connection_close(struct connection *c);
 

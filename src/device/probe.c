@@ -25,7 +25,7 @@
 struct run {
     const struct probe_options *options;
     struct probe_result *result;
-    struct sockaddr_in to;
+    struct route route;
     struct timespec began;
     struct connection connection;
     struct timespec connected;
@@ -59,6 +59,16 @@ size_t probe_header_size(const uint8_t *bytes, size_t size)
 
 /* ---- what came becomes segments ---- */
 
+/* What a segment added to the body stands at its end. */
+static bool keep_body(const struct run *run, uint32_t before, const uint8_t *segment, size_t size)
+{
+    const struct probe_hooks *hooks = run->options->hooks;
+    const struct ota_client *client = &run->result->client;
+    size_t added = client->written - before;
+    return hooks == NULL || added == 0 ||
+           hooks->write(hooks->context, client, before, segment + (size - added), added);
+}
+
 /* Gives the client everything before `end`, cut every MSS bytes, until it wants something else. */
 static enum ota_action hand_over(struct run *run, size_t end)
 {
@@ -69,7 +79,11 @@ static enum ota_action hand_over(struct run *run, size_t end)
         size_t left = end - run->fed;
         size_t size = left < run->cut ? left : run->cut;
         bool had_header = client->got_header;
+        uint32_t before = client->written;
         action = ota_client_segment(client, a->bytes + run->fed, size);
+        if (!keep_body(run, before, a->bytes + run->fed, size)) {
+            return ota_client_give_up(client, "given up");
+        }
         run->fed += size;
         a->header_alone =
             a->header_alone || (!had_header && client->got_header && !client->checked_first);
@@ -234,6 +248,10 @@ static enum connection_event read_more(struct run *run, int milliseconds, struct
     }
     enum connection_event event = connection_receive(&run->connection, a->bytes + a->size, room,
                                                      milliseconds, &size, arrival);
+    if (run->options->hooks != NULL && a == &run->result->get && size > 0) {
+        run->options->hooks->received(run->options->hooks->context, a->bytes, a->size,
+                                      a->size + size);
+    }
     a->size += size;
     return event;
 }
@@ -244,6 +262,10 @@ static enum ota_action step(struct run *run)
     struct arrival arrival;
     size_t before = run->answer->size;
     int left = milliseconds_left(run);
+    const struct probe_hooks *hooks = run->options->hooks;
+    if (hooks != NULL && !hooks->go_on(hooks->context)) {
+        return ota_client_give_up(client, "given up");
+    }
     if (left == 0) {
         run->result->timed_out = true;
         return ota_client_timeout(client, false);
@@ -299,7 +321,7 @@ static enum ota_action converse(struct run *run, struct probe_answer *answer, ui
 {
     int left = milliseconds_left(run);
     int failure =
-        connection_open(&run->connection, &run->to, mss, left < CONNECT_MS ? left : CONNECT_MS);
+        connection_open(&run->connection, &run->route, mss, left < CONNECT_MS ? left : CONNECT_MS);
     if (failure != 0) {
         return cannot_connect(run, failure);
     }
@@ -350,6 +372,12 @@ static void read_on(struct run *run)
     }
 }
 
+static bool erase(const struct run *run)
+{
+    const struct probe_hooks *hooks = run->options->hooks;
+    return hooks == NULL || hooks->erase(hooks->context, run->result->client.erased);
+}
+
 static void play(struct run *run)
 {
     struct probe_result *r = run->result;
@@ -365,9 +393,15 @@ static void play(struct run *run)
     if (action != OTA_RECONNECT) {
         return;
     }
+    if (!erase(run)) {
+        (void)ota_client_give_up(&r->client, "given up");
+        return;
+    }
     (void)converse(run, &r->get, mss);
     if (r->get.connected) {
-        read_on(run);
+        if (run->options->hooks == NULL) {
+            read_on(run);
+        }
         note_counters(run);
         connection_close(&run->connection);
     }
@@ -402,9 +436,11 @@ enum espimage_code probe_run(const struct probe_options *options, struct probe_r
                              struct espimage_error *err)
 {
     struct run run = {.options = options, .result = out, .connection = {.fd = -1}};
+    run.route.from = options->source;
+    run.route.stop_fd = options->hooks != NULL ? options->hooks->stop_fd : -1;
     char address[INET_ADDRSTRLEN] = "";
     memset(out, 0, sizeof *out);
-    enum espimage_code code = resolve(&options->target, &run.to, err);
+    enum espimage_code code = resolve(&options->target, &run.route.to, err);
     if (code == ESPIMAGE_OK) {
         code = reserve(&out->head, HEADER_ROOM, err);
     }
@@ -415,7 +451,7 @@ enum espimage_code probe_run(const struct probe_options *options, struct probe_r
         probe_result_free(out);
         return code;
     }
-    (void)inet_ntop(AF_INET, &run.to.sin_addr, address, sizeof address);
+    (void)inet_ntop(AF_INET, &run.route.to.sin_addr, address, sizeof address);
     (void)snprintf(out->address, sizeof out->address, "%s:%u", address, options->target.port);
     ota_client_init(&out->client, &options->client);
     (void)clock_gettime(CLOCK_MONOTONIC, &run.began);

@@ -11,13 +11,31 @@
 #include "ota/client.h"
 
 #include <espimage/error.h>
+#include <netinet/in.h>
+
+/* A device with a flash: what happens to it on the way. Each returns false to end the upgrade. */
+struct probe_hooks {
+    /* Asked at each step, several times a second. */
+    bool (*go_on)(void *context);
+    /* The connection for HEAD is closed, that for GET not yet open. */
+    bool (*erase)(void *context, uint32_t bytes);
+    /* Bytes `from` to `size` of the answer to GET have come; the client has not seen them. */
+    void (*received)(void *context, uint8_t *bytes, size_t from, size_t size);
+    /* Bytes of the body that the client has accepted, in order; dropped segments do not come. */
+    bool (*write)(void *context, const struct ota_client *client, uint32_t offset,
+                  const uint8_t *bytes, size_t size);
+    void *context;
+    int stop_fd; /* waiting ends when it is readable */
+};
 
 struct probe_options {
     struct target target;
     struct ota_client_options client;
     uint16_t mss;
-    uint32_t speed;   /* bytes a second; 0: as fast as it goes */
-    uint32_t seconds; /* for the whole upgrade */
+    uint32_t speed;                  /* bytes a second; 0: as fast as it goes */
+    uint32_t seconds;                /* for the whole upgrade */
+    struct in_addr source;           /* own address; INADDR_ANY: the system chooses */
+    const struct probe_hooks *hooks; /* NULL: no flash, and the answer is read to its end */
 };
 
 /* What one connection brought. */

@@ -7,9 +7,10 @@ import shlex
 import pytest
 
 import image
-from tool import IO, USAGE, Hex, Maybe, assert_refused, assert_shape
+from device import Device
+from tool import IO, OK, USAGE, Hex, Maybe, assert_refused, assert_shape
 
-COMMANDS = ["serve", "probe", "convert", "info", "verify", "factory", "maps",
+COMMANDS = ["serve", "probe", "simulate", "convert", "info", "verify", "factory", "maps",
             "completion"]
 
 
@@ -42,7 +43,7 @@ def test_eighty_columns(tool, line):
     assert not too_long, "\n" + "\n".join(too_long)
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("serve", "probe")])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("serve", "probe", "simulate")])
 def test_example_works(tool, firmware, command):
     firmware.copy("1MB.app1", tool.cwd / "app1.elf")
     firmware.copy("1MB.app2", tool.cwd / "app2.elf")
@@ -62,6 +63,17 @@ def test_example_of_probe_works(tool, firmware, serve):
     example = tool.ok("probe", "--help").out.split("\nExample:\n")[1].splitlines()[0]
     words = shlex.split(example.replace(":8888", f":{server.port}"))
     assert "yes" in tool.ok(*words[1:]).out.splitlines()[-1]
+
+
+def test_example_of_simulate_works(tool, firmware):
+    firmware.copy("1MB.app1", tool.cwd / "app1.elf")
+    example = tool.ok("simulate", "--help").out.split("\nExample:\n")[1].splitlines()[0]
+    one = Device(*shlex.split(example)[2:], cwd=tool.cwd)
+    try:
+        one.wait_for(r"^firmware: build \d+ runs in slot user1$")
+        assert one.stop() == OK
+    finally:
+        one.end()
 
 
 def test_example_of_serve_works(tool, firmware, serve):

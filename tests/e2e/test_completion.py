@@ -13,7 +13,7 @@ import pytest
 
 from tool import PROGRAM
 
-COMMANDS = ["serve", "probe", "convert", "info", "verify", "factory", "maps",
+COMMANDS = ["serve", "probe", "simulate", "convert", "info", "verify", "factory", "maps",
             "completion"]
 SHELLS = {"bash": ["bash", "-n"], "zsh": ["zsh", "-n"], "fish": ["fish", "--no-execute"]}
 

@@ -356,6 +356,14 @@ def probe_document(cwd):
 FACTORY = ["factory", "-fs", "1MB", "--boot", "boot.bin", "--init-data", "init.bin", "app1.elf"]
 
 
+def simulate_document(cwd):
+    status, stderr, _ = probe_example("espimagetool simulate --page-port 0 --trigger-port 0 --json "
+                                      "--load app1.elf --auto --updates 1 --flip-bit 200 --server "
+                                      "http://127.0.0.1:8888/ > simulate.json", cwd)
+    assert status == 1, stderr
+    return json.loads((cwd / "simulate.json").read_text())
+
+
 def test_json_fields(workshop, tmp_path):
     documents = {
         "convert": [json_of("convert", "--json", "--out-dir", tmp_path, "app1.elf", "missing.elf",
@@ -371,6 +379,7 @@ def test_json_fields(workshop, tmp_path):
                            cwd=workshop, status=1)],
         "maps": [json_of("maps", "--json", cwd=workshop)],
         "probe": [probe_document(workshop)],
+        "simulate": [simulate_document(workshop)],
     }
     takers = [c for c in program_commands() if "--json" in options_of_program(c)]
     assert set(documents) == set(takers)
@@ -661,9 +670,27 @@ def probe_example(command, cwd):
             server.kill()
 
 
+def simulate_example(command, cwd):
+    """As printed, but on free ports; with a server, or ended by Ctrl-C when it has booted."""
+    free = command + " --page-port 0 --trigger-port 0"
+    if "--server" in command:
+        status, stderr, _ = probe_example(free.replace(":8888", ":8888/"), cwd)
+        return status, stderr, None
+    with subprocess.Popen(["bash", "-c", f"exec {free}"], cwd=cwd, env=environment(), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as device:
+        try:
+            booted = any("runs in slot user1" in line for line in device.stdout)
+            device.send_signal(signal.SIGINT)
+            return device.wait(TIMEOUT) if booted else None, device.stderr.read(), None
+        finally:
+            device.kill()
+
+
 def runner(command):
     if serves(command):
         return serve_example
+    if command.startswith("espimagetool simulate "):
+        return simulate_example
     return probe_example if command.startswith("espimagetool probe ") else plain_example
 
 

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* One update of a virtual device: the upgrade client on real connections, its bytes in the flash,
+ * and the faults that can be asked for. */
+#ifndef DEVICE_UPGRADE_H
+#define DEVICE_UPGRADE_H
+
+#include "device/flash.h"
+#include "device/target.h"
+#include "ota/client.h"
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+
+enum upgrade_cut {
+    CUT_NEVER,
+    CUT_WRITE, /* after so many bytes of the image */
+    CUT_ERASE, /* before this sector erase, the first is 0 */
+    CUT_FLAG   /* at the record: before its erase, after it, after half of it, after all of it */
+};
+
+struct upgrade_faults {
+    enum upgrade_cut cut;
+    uint32_t cut_at;
+    bool drops;
+    uint32_t drop_after; /* bytes of the body after which the device closes the connection */
+    bool flips;
+    uint32_t flip;  /* of the byte at this offset of the image, bit `flip` modulo 8 */
+    uint32_t stall; /* seconds for which it stops reading, in the middle */
+};
+
+/* A line for the log. */
+typedef void upgrade_say(void *context, const char *line);
+
+struct upgrade_options {
+    struct flash *flash;
+    const struct espimage_flash_map *map;
+    uint8_t running; /* slot */
+    struct target target;
+    struct in_addr source;
+    uint16_t mss;
+    uint32_t speed;
+    uint32_t seconds;
+    struct upgrade_faults faults;
+    atomic_bool *stop; /* set, and stop_fd readable: give up */
+    int stop_fd;
+    atomic_uint *progress; /* body bytes so far */
+    atomic_uint *total;
+    upgrade_say *say;
+    void *context;
+};
+
+enum upgrade_end {
+    UPGRADE_DONE,    /* the record names the other slot */
+    UPGRADE_REFUSED, /* by a rule; the running firmware goes on */
+    UPGRADE_NO_POWER,
+    UPGRADE_STOPPED
+};
+
+struct upgrade_result {
+    enum upgrade_end end;
+    enum ota_rule rule; /* valid when refused */
+    char found[192];    /* what decided; what was verified; where the power failed */
+    uint32_t bytes;     /* of the image that were written */
+    double seconds;
+};
+
+/* ESPIMAGE_ERR_IO when the flash file cannot be read or written, ESPIMAGE_ERR_MEMORY; everything
+ * else is in the result. */
+enum espimage_code upgrade_run(const struct upgrade_options *options, struct upgrade_result *out,
+                               struct espimage_error *err);
+
+#endif

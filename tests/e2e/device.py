@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""A running `simulate`, and its flash written down a second time, independently of the C code."""
+
+import os
+import pathlib
+import re
+import signal
+import socket
+import struct
+import subprocess
+import time
+import zlib
+
+from image import MAPS
+from tool import PROGRAM
+
+FREE_PORTS = ("--page-port", "0", "--trigger-port", "0")
+SECTOR = 4096
+
+
+def blank(name="1MB"):
+    return bytearray(b"\xff" * (MAPS[name][1] * 1024))
+
+
+def put(flash, name, slot, image):
+    at = MAPS[name][2][slot - 1]
+    flash[at:at + len(image)] = image
+
+
+def slot_of(flash, name, slot, size):
+    at = MAPS[name][2][slot - 1]
+    return bytes(flash[at:at + size])
+
+
+def record(sequence, slot):
+    body = b"boot" + struct.pack("<II", sequence, slot)
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def recorded(flash):
+    """The slot that the parameters name."""
+    best = (0, 1)
+    for at in (len(flash) - 0x3000, len(flash) - 0x2000):
+        sequence, slot = struct.unpack_from("<II", flash, at + 4)
+        if bytes(flash[at:at + 16]) == record(sequence, slot) and slot in (1, 2):
+            best = max(best, (sequence, slot))
+    return best[1]
+
+
+class Device:
+    """`simulate` as a child with its log in a file; `ports` are those it printed."""
+
+    def __init__(self, *args, cwd, ports=FREE_PORTS):
+        number = 0
+        while (pathlib.Path(cwd) / f"simulate{number}.log").exists():
+            number += 1
+        self.log_path = pathlib.Path(cwd) / f"simulate{number}.log"
+        self.err_path = pathlib.Path(cwd) / f"simulate{number}.err"
+        with open(self.log_path, "wb") as log, open(self.err_path, "wb") as err:
+            self.process = subprocess.Popen(
+                [PROGRAM, "simulate", *ports, *map(os.fspath, args)], cwd=cwd,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=err)
+
+    def log(self):
+        return self.log_path.read_text("utf-8")
+
+    def err(self):
+        return self.err_path.read_text("utf-8")
+
+    def wait_for(self, pattern, seconds=20):
+        limit = time.monotonic() + seconds
+        while True:
+            ended = self.process.poll() is not None
+            found = re.search(pattern, self.log(), re.MULTILINE)
+            if found:
+                return found
+            assert not ended and time.monotonic() < limit, \
+                f"no {pattern!r} in the log\n{self.log()}\n{self.err()}"
+            time.sleep(0.01)
+
+    def wait_for_boot(self, build, slot, times=1):
+        line = rf"^firmware: build {build} runs in slot user{slot}\n"
+        self.wait_for(rf"(?:{line}[^\0]*){{{times}}}")
+
+    @property
+    def page(self):
+        return int(self.wait_for(r"^page on http://[\d.]+:(\d+)/$").group(1))
+
+    @property
+    def trigger(self):
+        return int(self.wait_for(r"^trigger on port (\d+)$").group(1))
+
+    def ask(self, port, request=b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", address="127.0.0.1"):
+        """Everything up to the end of the connection."""
+        got = b""
+        with socket.create_connection((address, port), timeout=20) as s:
+            if request:
+                s.sendall(request)
+            while part := s.recv(65536):
+                got += part
+        return got.decode()
+
+    def pull_trigger(self):
+        return self.ask(self.trigger)
+
+    def wait(self, seconds=60):
+        return self.process.wait(timeout=seconds)
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.wait()
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(timeout=15)
+
+
+def builds_that_ran(log):
+    """[(build, slot), ...] in their order."""
+    return [(int(b), int(s)) for b, s in
+            re.findall(r"^(?:[\d.]+ )?firmware: build (\d+) runs in slot user([12])$", log, re.M)]

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* How an image is named, and whether its code can run in its slot. */
+#include "support/firmware_builder.h"
+#include "support/test.h"
+
+#include "base/bytes.h"
+#include "device/build.h"
+
+#include <string.h>
+
+#define ENTRY     0x40100000U
+#define IROM_SIZE 256U
+
+static void identify(const char *irom_text, uint32_t word, const char *map_name, uint8_t slot,
+                     struct build *out)
+{
+    const struct espimage_flash_map *map = espimage_flash_map_by_name(map_name);
+    static uint8_t irom[IROM_SIZE];
+    static uint8_t text[16];
+    struct espimage_build_options options = options_usual();
+    memset(irom, 0x5A, sizeof irom);
+    memcpy(irom + 9, irom_text, strlen(irom_text) + 1);
+    put_le32(text + 8, word);
+    const struct espimage_section sections[] = {
+        section(".text", ENTRY, sizeof text, text),
+        section(".irom0.text", 0x40281010, sizeof irom, irom),
+    };
+    espimage_firmware *fw = firmware(ENTRY, sections, COUNT(sections));
+    options.app = 2;
+    struct espimage_bytes bytes = image(fw, &options);
+    static uint8_t flash[0x8000];
+    memset(flash, 0xFF, sizeof flash);
+    memcpy(flash, bytes.data, bytes.size);
+    build_identify(flash, sizeof flash, map, slot, out);
+    espimage_bytes_free(&bytes);
+    espimage_firmware_free(fw);
+}
+
+struct naming {
+    const char *name;
+    const char *text;
+    const char *wanted; /* NULL: the CRC */
+};
+
+static const struct naming namings[] = {
+    {"number", BUILD_TAG "7", "build 7"},
+    {"long number", BUILD_TAG "4294967295", "build 4294967295"},
+    {"too long a number", BUILD_TAG "12345678901", NULL},
+    {"no number", BUILD_TAG, NULL},
+    {"a word", BUILD_TAG "seven", NULL},
+    {"no end", BUILD_TAG "7 ", NULL},
+    {"the first is none", BUILD_TAG "x" BUILD_TAG "8", "build 8"},
+    {"nothing", "", NULL},
+};
+
+static void test_name(void **state)
+{
+    const struct naming *n = *state;
+    struct build build;
+    identify(n->text, 0, "1MB", 2, &build);
+    if (n->wanted != NULL) {
+        assert_string_equal(build.name, n->wanted);
+    } else {
+        assert_int_equal(strlen(build.name), strlen("image ") + 8);
+        assert_memory_equal(build.name, "image ", 6);
+    }
+}
+
+struct reference {
+    const char *name;
+    uint32_t word; /* in RAM code */
+    const char *map;
+    uint8_t slot;
+    bool can_run;
+};
+
+static const struct reference references[] = {
+    {"own first byte", 0x40281010, "1MB", 2, true},
+    {"own last byte", 0x40281010 + IROM_SIZE - 1, "1MB", 2, true},
+    {"behind it", 0x40281010 + IROM_SIZE, "1MB", 2, false},
+    {"before it", 0x4028100F, "1MB", 2, false},
+    {"no flash address", 0x40100000, "1MB", 2, true},
+    {"beyond the window", 0x40300000, "1MB", 2, true},
+    {"other slot", 0x40281010, "1MB", 1, false},
+    {"other map", 0x40281010, "512KB", 2, false},
+    {"windowed map", 0x40201010, "2MB-c1", 2, true},
+    {"windowed map, linked for another", 0x40281010, "2MB-c1", 2, false},
+};
+
+static void test_reference(void **state)
+{
+    const struct reference *r = *state;
+    struct build build;
+    identify("", r->word, r->map, r->slot, &build);
+    assert_int_equal(build.can_run, r->can_run);
+    if (!r->can_run) {
+        assert_int_equal(build.refers, r->word);
+    }
+}
+
+int main(void)
+{
+    return run_table("names", namings, test_name) +
+           run_table("references", references, test_reference);
+}
