@@ -163,6 +163,7 @@ static enum head_state not_whole(struct request_head *head, size_t size, bool fi
 
 enum head_state head_parse(const uint8_t *bytes, size_t size, struct request_head *head)
 {
+    size = size < HEAD_LONGEST ? size : HEAD_LONGEST;
     const char *at = (const char *)bytes;
     const char *end = at + size;
     struct line line;
