@@ -54,7 +54,8 @@ struct connection {
     uint64_t expected;  /* bytes that are to be acknowledged */
     uint64_t delivered; /* of those */
     void *parcel;       /* NULL once ended */
-    double moved;       /* when it last made progress */
+    uint64_t mark;
+    double moved; /* when it last made progress */
 };
 
 struct deliver {
@@ -62,7 +63,8 @@ struct deliver {
     pthread_t thread;
     int wake; /* eventfd */
     int epoll;
-    pthread_mutex_t lock; /* guards all that follows */
+    pthread_mutex_t telling; /* held by who collects reports, until they are told; taken first */
+    pthread_mutex_t lock;    /* guards all that follows */
     struct link wheel[WHEEL];
     uint64_t tick; /* the next to be done */
     struct link addresses[BUCKETS];
@@ -321,17 +323,18 @@ static size_t note(struct report *reports, size_t count, const struct report *r)
     return count;
 }
 
-void deliver_look(struct deliver *d, const struct peer *peer)
+void deliver_look(struct deliver *d, const struct peer *peer, uint64_t mark)
 {
     struct report reports[REPORTS];
     size_t count = 0;
     double now = now_seconds();
+    (void)pthread_mutex_lock(&d->telling);
     (void)pthread_mutex_lock(&d->lock);
     struct link *head = bucket(d, peer);
     for (struct link *link = head->next; link != head && count < REPORTS;) {
         struct connection *c = of_address(link);
         link = link->next;
-        if (peer_same_address(&c->peer, peer)) {
+        if (c->mark == mark && peer_same_address(&c->peer, peer)) {
             struct report r = look(d, c, now, false);
             count = note(reports, count, &r);
         }
@@ -340,6 +343,7 @@ void deliver_look(struct deliver *d, const struct peer *peer)
     for (size_t i = 0; i < count; i++) {
         tell(d, &reports[i]);
     }
+    (void)pthread_mutex_unlock(&d->telling);
 }
 
 /* ---- the thread ---- */
@@ -350,6 +354,7 @@ static bool some_turns(struct deliver *d, double now)
     struct report reports[REPORTS];
     size_t count = 0;
     uint64_t until = tick_of(now);
+    (void)pthread_mutex_lock(&d->telling);
     (void)pthread_mutex_lock(&d->lock);
     while (d->tick <= until && count < REPORTS) {
         struct link *head = &d->wheel[d->tick % WHEEL];
@@ -365,6 +370,7 @@ static bool some_turns(struct deliver *d, double now)
     for (size_t i = 0; i < count; i++) {
         tell(d, &reports[i]);
     }
+    (void)pthread_mutex_unlock(&d->telling);
     return more;
 }
 
@@ -378,11 +384,13 @@ static void look_at_events(struct deliver *d, const struct epoll_event *events, 
             (void)!read(d->wake, &value, sizeof value);
             continue;
         }
+        (void)pthread_mutex_lock(&d->telling);
         (void)pthread_mutex_lock(&d->lock);
         write_some(d, c);
         struct report r = look(d, c, now_seconds(), true);
         (void)pthread_mutex_unlock(&d->lock);
         tell(d, &r);
+        (void)pthread_mutex_unlock(&d->telling);
     }
 }
 
@@ -436,12 +444,14 @@ struct deliver *deliver_new(const struct deliver_options *options)
         list_init(&d->addresses[i]);
     }
     (void)pthread_mutex_init(&d->lock, NULL);
+    (void)pthread_mutex_init(&d->telling, NULL);
     d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     d->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (d->wake < 0 || d->epoll < 0 || !watch(d, EPOLL_CTL_ADD, d->wake, EPOLLIN, NULL) ||
         pthread_create(&d->thread, NULL, run, d) != 0) {
         close_descriptors(d);
         (void)pthread_mutex_destroy(&d->lock);
+        (void)pthread_mutex_destroy(&d->telling);
         free(d);
         return NULL;
     }
@@ -470,6 +480,7 @@ void deliver_free(struct deliver *d)
         }
     }
     (void)pthread_mutex_destroy(&d->lock);
+    (void)pthread_mutex_destroy(&d->telling);
     close_descriptors(d);
     free(d);
 }
@@ -518,6 +529,7 @@ bool deliver_send(struct deliver *d, int fd, const struct peer *peer,
     c->base = acknowledged(fd);
     c->expected = load->header_size + load->size;
     c->parcel = load->parcel;
+    c->mark = load->mark;
     set_option(fd, TCP_CORK);
     /* It fits an empty send buffer. */
     c->reset =

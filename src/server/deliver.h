@@ -47,7 +47,8 @@ struct deliver_load {
     int file; /* must stay open until end() */
     uint64_t first;
     uint64_t size;
-    void *parcel; /* end() is called once for it */
+    void *parcel;  /* end() is called once for it */
+    uint64_t mark; /* for deliver_look() */
 };
 
 /* The connection is deliver's from here on, and closed when it is over. False when there is no
@@ -58,8 +59,9 @@ bool deliver_send(struct deliver *d, int fd, const struct peer *peer,
 /* Everything was written to the connection already; it is seen to its end. The same. */
 bool deliver_finish(struct deliver *d, int fd, const struct peer *peer);
 
-/* Looks at all connections of an address now; what there is to tell is told before it returns. */
-void deliver_look(struct deliver *d, const struct peer *peer);
+/* Looks now at the connections of an address with this mark; the ends that there are to tell are
+ * told before it returns. */
+void deliver_look(struct deliver *d, const struct peer *peer, uint64_t mark);
 
 /* Connections that are still open. */
 unsigned deliver_count(struct deliver *d);

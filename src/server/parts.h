@@ -40,7 +40,8 @@ void server_tell_exchange(struct exchange *x, enum server_event_kind kind, bool 
 struct deliver *server_deliverer(struct server *server);
 
 /* promising.c: what HEAD announced is what GET gets. */
-void promising_make(const struct exchange *x);
+/* For the exchange's snapshot, unless it is what was promised before. */
+void promising_make(struct exchange *x);
 /* What was promised to the client of the exchange; a reference, or NULL. */
 const struct snapshot *promising_find(struct exchange *x);
 /* deliver.c's, for an exchange. */

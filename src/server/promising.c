@@ -3,65 +3,73 @@
 #include "base/clock.h"
 #include "server/parts.h"
 
-void promising_make(const struct exchange *x)
+static const struct snapshot *find(struct exchange *x, struct promise_state *state)
 {
     char client[PEER_TEXT];
     peer_text(&x->peer, client);
     (void)pthread_mutex_lock(&x->server->lock);
-    (void)promises_make(x->server->promises, client, x->request.slot, x->snapshot, now_seconds());
-    (void)pthread_mutex_unlock(&x->server->lock);
-}
-
-static void promise_kept(const struct exchange *x)
-{
-    (void)pthread_mutex_lock(&x->server->lock);
-    promises_drop(x->server->promises, x->promise);
-    (void)pthread_mutex_unlock(&x->server->lock);
-}
-
-static const struct snapshot *find_promise(struct exchange *x, bool *used)
-{
-    char client[PEER_TEXT];
-    peer_text(&x->peer, client);
-    (void)pthread_mutex_lock(&x->server->lock);
-    const struct snapshot *found = promises_find(x->server->promises, client, x->request.slot,
-                                                 now_seconds(), &x->promise, used);
+    const struct snapshot *found =
+        promises_find(x->server->promises, client, x->request.slot, now_seconds(), state);
     (void)pthread_mutex_unlock(&x->server->lock);
     return found;
 }
 
-static void look_at_earlier(const struct exchange *x)
+/* The deliveries that a promise is used for may have ended a moment ago, and it with them. */
+static void look_at_deliveries(const struct exchange *x, uint64_t number)
 {
     for (unsigned i = 0; i < x->server->deliverer_count; i++) {
-        deliver_look(x->server->deliverers[i], &x->peer);
+        deliver_look(x->server->deliverers[i], &x->peer, number);
     }
 }
 
-/* Unless HEAD made a promise just before, an earlier GET of the client's may have ended a moment
- * ago, and with it a promise may have been kept or made. */
 const struct snapshot *promising_find(struct exchange *x)
 {
-    bool used = false;
-    const struct snapshot *found = find_promise(x, &used);
-    if (found == NULL || used) {
-        snapshot_release(found);
-        look_at_earlier(x);
-        found = find_promise(x, &used);
+    struct promise_state state = {0};
+    const struct snapshot *found = find(x, &state);
+    if (found != NULL && state.used) {
+        /* It matters only when the ELF was built anew since. */
+        const struct snapshot *current = store_peek(x->server->options.store, x->request.slot);
+        if (current != found) {
+            snapshot_release(found);
+            look_at_deliveries(x, state.number);
+            found = find(x, &state);
+        }
+        snapshot_release(current);
     }
-    x->promise = found != NULL ? x->promise : 0;
+    if (found == NULL || !state.announced) { /* that is another GET's, still on its way */
+        snapshot_release(found);
+        return NULL;
+    }
+    x->promise = state.number;
+    x->promised = true;
     return found;
 }
 
-/* A client that knows no HEAD takes the length from a first GET, leaves and asks again. What HEAD
- * has announced since counts for more. */
-static void promise_again(struct exchange *x)
+void promising_make(struct exchange *x)
 {
-    bool used = false;
-    const struct snapshot *newer = x->promised ? NULL : find_promise(x, &used);
-    if (newer == NULL && !x->promised) {
-        promising_make(x);
+    char client[PEER_TEXT];
+    if (x->promise != 0) {
+        return;
     }
-    snapshot_release(newer);
+    peer_text(&x->peer, client);
+    (void)pthread_mutex_lock(&x->server->lock);
+    x->promise = promises_make(x->server->promises, client, x->request.slot, x->snapshot,
+                               x->request.method == OTA_HEAD, now_seconds());
+    (void)pthread_mutex_unlock(&x->server->lock);
+}
+
+/* A client that knows no HEAD takes the length from a first GET, leaves and asks again. */
+static void settle(const struct exchange *x, bool whole)
+{
+    char client[PEER_TEXT];
+    peer_text(&x->peer, client);
+    (void)pthread_mutex_lock(&x->server->lock);
+    if (whole) {
+        promises_drop(x->server->promises, client, x->request.slot, x->promise);
+    } else {
+        promises_announce(x->server->promises, client, x->request.slot, x->snapshot, now_seconds());
+    }
+    (void)pthread_mutex_unlock(&x->server->lock);
 }
 
 static void note_delivered(struct exchange *x, uint64_t delivered)
@@ -80,16 +88,14 @@ void promising_end(void *exchange, uint64_t delivered, enum deliver_end how)
 {
     struct exchange *x = exchange;
     note_delivered(x, delivered);
-    bool asked_for_it = x->request.method == OTA_GET;
-    bool whole = asked_for_it && how == DELIVER_WHOLE && x->size == x->snapshot->image.size;
+    bool whole =
+        x->request.method == OTA_GET && how == DELIVER_WHOLE && x->size == x->snapshot->image.size;
     if (how != DELIVER_WHOLE) {
         exchange_fails(x,
                        how == DELIVER_GONE ? "the client went away" : "the client stopped reading");
     }
-    if (whole) {
-        promise_kept(x);
-    } else if (asked_for_it && how != DELIVER_WHOLE && x->status == MHD_HTTP_OK) {
-        promise_again(x);
+    if (x->request.method == OTA_GET && x->promise != 0 && (whole || how != DELIVER_WHOLE)) {
+        settle(x, whole);
     }
     server_tell_exchange(x, SERVER_REQUEST, whole);
     exchange_release(x);

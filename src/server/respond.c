@@ -110,6 +110,7 @@ static bool hand_over(struct exchange *x, const struct image_header *header)
         .first = x->first,
         .size = x->request.method == OTA_HEAD ? 0 : x->size,
         .parcel = exchange_keep(x),
+        .mark = x->promise,
     };
     x->handed_over = true;
     guest->taken = true;
@@ -139,7 +140,7 @@ static enum MHD_Result answer_with_image(struct exchange *x)
     }
     note_hazard(x, &header.hazard);
     x->header_size = header.size;
-    if (x->request.method == OTA_HEAD) {
+    if (x->status == MHD_HTTP_OK) {
         promising_make(x);
     }
     if (!hand_over(x, &header)) {
@@ -275,7 +276,6 @@ static enum MHD_Result respond(struct exchange *x, const char *path)
         return answer(x, OTA_NO_ELF);
     }
     if (x->request.method == OTA_GET && (x->snapshot = promising_find(x)) != NULL) {
-        x->promised = true;
         return answer(x, OTA_READY);
     }
     x->snapshot = store_peek(store, x->request.slot);

@@ -5,11 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BUCKETS 4096
+
 struct promise {
+    struct promise *next; /* in its bucket */
+    struct promise *younger;
+    struct promise *older;
     char client[48];
     int slot;
-    uint64_t number;
-    bool used;
+    struct promise_state state;
     double expires;
     const struct snapshot *snapshot; /* a reference */
 };
@@ -19,8 +23,10 @@ struct promises {
     uint64_t last_number;
     size_t limit;
     size_t count;
-    size_t room;
-    struct promise *list; /* owned; in no order */
+    /* All hold equally long, so the oldest is the first to expire. */
+    struct promise *oldest;
+    struct promise *youngest;
+    struct promise *buckets[BUCKETS];
 };
 
 struct promises *promises_new(unsigned seconds, size_t limit)
@@ -33,117 +39,128 @@ struct promises *promises_new(unsigned seconds, size_t limit)
     return p;
 }
 
+/* The link to the promise; to NULL when there is none. */
+static struct promise **lookup(struct promises *p, const char *client, int slot)
+{
+    uint32_t hash = 2166136261U ^ (uint32_t)slot; /* FNV-1a */
+    for (const char *c = client; *c != '\0'; c++) {
+        hash = (hash ^ (unsigned char)*c) * 16777619U;
+    }
+    struct promise **link = &p->buckets[hash % BUCKETS];
+    while (*link != NULL && ((*link)->slot != slot || strcmp((*link)->client, client) != 0)) {
+        link = &(*link)->next;
+    }
+    return link;
+}
+
+/* Takes it out of the order of age. */
+static void unlist(struct promises *p, struct promise *promise)
+{
+    *(promise->younger != NULL ? &promise->younger->older : &p->youngest) = promise->older;
+    *(promise->older != NULL ? &promise->older->younger : &p->oldest) = promise->younger;
+    p->count--;
+}
+
+static void enlist(struct promises *p, struct promise *promise, double now)
+{
+    promise->expires = now + p->seconds;
+    promise->younger = NULL;
+    promise->older = p->youngest;
+    *(p->youngest != NULL ? &p->youngest->younger : &p->oldest) = promise;
+    p->youngest = promise;
+    p->count++;
+}
+
+static void forget(struct promises *p, struct promise **link)
+{
+    struct promise *promise = *link;
+    *link = promise->next;
+    unlist(p, promise);
+    snapshot_release(promise->snapshot);
+    free(promise);
+}
+
+static void forget_oldest(struct promises *p)
+{
+    forget(p, lookup(p, p->oldest->client, p->oldest->slot));
+}
+
 void promises_free(struct promises *p)
 {
-    if (p != NULL) {
-        for (size_t i = 0; i < p->count; i++) {
-            snapshot_release(p->list[i].snapshot);
-        }
-        free(p->list);
-        free(p);
+    while (p != NULL && p->oldest != NULL) {
+        forget_oldest(p);
     }
+    free(p);
 }
 
-static struct promise *lookup(struct promises *p, const char *client, int slot)
+/* An empty one in its place. */
+static struct promise *add(struct promises *p, const char *client, int slot, double now)
 {
-    for (size_t i = 0; i < p->count; i++) {
-        if (p->list[i].slot == slot && strcmp(p->list[i].client, client) == 0) {
-            return &p->list[i];
-        }
+    while (p->oldest != NULL && (p->oldest->expires <= now || p->count >= p->limit)) {
+        forget_oldest(p);
     }
-    return NULL;
-}
-
-static void forget(struct promises *p, struct promise *promise)
-{
-    snapshot_release(promise->snapshot);
-    *promise = p->list[--p->count];
-}
-
-static void forget_expired(struct promises *p, double now)
-{
-    for (size_t i = p->count; i > 0; i--) {
-        if (p->list[i - 1].expires <= now) {
-            forget(p, &p->list[i - 1]);
-        }
+    struct promise *promise = calloc(1, sizeof *promise);
+    if (promise != NULL) {
+        struct promise **link = lookup(p, client, slot);
+        promise->next = *link;
+        *link = promise;
+        (void)snprintf(promise->client, sizeof promise->client, "%s", client);
+        promise->slot = slot;
+        enlist(p, promise, now);
     }
-}
-
-static struct promise *oldest(struct promises *p)
-{
-    struct promise *found = &p->list[0];
-    for (size_t i = 1; i < p->count; i++) {
-        found = p->list[i].expires < found->expires ? &p->list[i] : found;
-    }
-    return found;
-}
-
-/* Room for one more, or NULL: then there is no promise, and GET gets what is current. */
-static struct promise *add(struct promises *p)
-{
-    if (p->count == p->limit) {
-        forget(p, oldest(p));
-    }
-    if (p->count == p->room) {
-        size_t room = p->room == 0 ? 16 : p->room * 2;
-        struct promise *more = realloc(p->list, room * sizeof *more);
-        if (more == NULL) {
-            return NULL;
-        }
-        p->list = more;
-        p->room = room;
-    }
-    return &p->list[p->count++];
+    return promise;
 }
 
 uint64_t promises_make(struct promises *p, const char *client, int slot,
-                       const struct snapshot *snapshot, double now)
+                       const struct snapshot *snapshot, bool by_head, double now)
 {
-    struct promise *promise = lookup(p, client, slot);
-    const struct snapshot *kept = snapshot_keep(snapshot);
-    if (promise != NULL) {
-        snapshot_release(promise->snapshot);
+    struct promise *promise = *lookup(p, client, slot);
+    if (promise == NULL) {
+        promise = add(p, client, slot, now);
     } else {
-        forget_expired(p, now);
-        promise = add(p);
+        unlist(p, promise);
+        enlist(p, promise, now);
     }
     if (promise == NULL) {
-        snapshot_release(kept);
         return 0;
     }
-    (void)snprintf(promise->client, sizeof promise->client, "%s", client);
-    promise->slot = slot;
-    promise->number = ++p->last_number;
-    promise->used = false;
-    promise->expires = now + p->seconds;
-    promise->snapshot = kept;
-    return promise->number;
+    const struct snapshot *former = promise->snapshot;
+    promise->snapshot = snapshot_keep(snapshot);
+    promise->state = (struct promise_state){++p->last_number, by_head, !by_head};
+    snapshot_release(former);
+    return promise->state.number;
 }
 
 const struct snapshot *promises_find(struct promises *p, const char *client, int slot, double now,
-                                     uint64_t *number, bool *used)
+                                     struct promise_state *state)
 {
-    struct promise *promise = lookup(p, client, slot);
-    if (promise == NULL) {
+    struct promise **link = lookup(p, client, slot);
+    if (*link == NULL) {
         return NULL;
     }
-    if (promise->expires <= now) {
-        forget(p, promise);
+    if ((*link)->expires <= now) {
+        forget(p, link);
         return NULL;
     }
-    *number = promise->number;
-    *used = promise->used;
-    promise->used = true;
-    return snapshot_keep(promise->snapshot);
+    *state = (*link)->state;
+    (*link)->state.used = true;
+    return snapshot_keep((*link)->snapshot);
 }
 
-void promises_drop(struct promises *p, uint64_t number)
+void promises_drop(struct promises *p, const char *client, int slot, uint64_t number)
 {
-    for (size_t i = 0; i < p->count; i++) {
-        if (p->list[i].number == number) {
-            forget(p, &p->list[i]);
-            return;
-        }
+    struct promise **link = lookup(p, client, slot);
+    if (*link != NULL && (*link)->state.number == number) {
+        forget(p, link);
+    }
+}
+
+void promises_announce(struct promises *p, const char *client, int slot,
+                       const struct snapshot *snapshot, double now)
+{
+    const struct promise *promise = *lookup(p, client, slot);
+    if (promise == NULL || !promise->state.announced || promise->expires <= now) {
+        (void)promises_make(p, client, slot, snapshot, true, now);
     }
 }
 

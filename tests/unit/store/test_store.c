@@ -183,37 +183,62 @@ static void test_promises(void **state)
     write_elf(0x40100010);
     const struct snapshot *new = get();
 
-    uint64_t number = 0;
-    bool used = true;
-    uint64_t first = promises_make(p, "192.0.2.1", 1, old, 100);
-    (void)promises_make(p, "192.0.2.1", 2, new, 100);
-    uint64_t replaced = promises_make(p, "192.0.2.2", 1, new, 100);
+    struct promise_state kept = {0};
+    uint64_t first = promises_make(p, "192.0.2.1", 1, old, true, 100);
+    (void)promises_make(p, "192.0.2.1", 2, new, true, 100);
+    uint64_t replaced = promises_make(p, "192.0.2.2", 1, new, true, 100);
     assert_int_equal(promises_count(p), 3);
 
-    const struct snapshot *found = promises_find(p, "192.0.2.1", 1, 109.9, &number, &used);
+    const struct snapshot *found = promises_find(p, "192.0.2.1", 1, 109.9, &kept);
     assert_ptr_equal(found, old);
-    assert_int_equal(number, first);
-    assert_false(used);
-    snapshot_release(promises_find(p, "192.0.2.1", 1, 109.9, &number, &used));
-    assert_true(used);
+    assert_int_equal(kept.number, first);
+    assert_true(kept.announced);
+    assert_false(kept.used);
+    snapshot_release(promises_find(p, "192.0.2.1", 1, 109.9, &kept));
+    assert_true(kept.used);
     snapshot_release(found);
-    assert_null(promises_find(p, "192.0.2.3", 1, 101, &number, &used));
-    assert_null(promises_find(p, "192.0.2.1", 1, 110, &number, &used)); /* expired, and forgotten */
+    assert_null(promises_find(p, "192.0.2.3", 1, 101, &kept));
+    assert_null(promises_find(p, "192.0.2.1", 1, 110, &kept)); /* expired, and forgotten */
     assert_int_equal(promises_count(p), 2);
 
-    (void)promises_make(p, "192.0.2.2", 1, old, 101); /* a new HEAD, a new promise */
-    promises_drop(p, replaced);                       /* the end of an older GET */
-    found = promises_find(p, "192.0.2.2", 1, 102, &number, &used);
+    (void)promises_make(p, "192.0.2.2", 1, old, true, 101); /* a new HEAD, a new promise */
+    promises_drop(p, "192.0.2.2", 1, replaced);             /* the end of an older GET */
+    found = promises_find(p, "192.0.2.2", 1, 102, &kept);
     assert_ptr_equal(found, old);
     snapshot_release(found);
-    promises_drop(p, number);
-    assert_null(promises_find(p, "192.0.2.2", 1, 102, &number, &used));
-    promises_drop(p, number);
+    promises_drop(p, "192.0.2.2", 1, kept.number);
+    assert_null(promises_find(p, "192.0.2.2", 1, 102, &kept));
+    promises_drop(p, "192.0.2.2", 1, kept.number);
 
     snapshot_release(old);
     snapshot_release(new);
     promises_free(p);
     promises_free(NULL);
+}
+
+/* A GET without HEAD is a promise once it has broken off. */
+static void test_promise_of_a_get(void **state)
+{
+    struct promises *p = promises_new(10, 3);
+    struct promise_state kept = {0};
+    (void)state;
+    const struct snapshot *snapshot = get();
+    uint64_t number = promises_make(p, "192.0.2.1", 1, snapshot, false, 100);
+    snapshot_release(promises_find(p, "192.0.2.1", 1, 101, &kept));
+    assert_true(kept.used);
+    assert_false(kept.announced);
+    write_elf(0x40100010);
+    const struct snapshot *later = get();
+    promises_announce(p, "192.0.2.1", 1, snapshot, 102);
+    promises_announce(p, "192.0.2.1", 1, later, 103);
+    const struct snapshot *found = promises_find(p, "192.0.2.1", 1, 104, &kept);
+    assert_ptr_equal(found, snapshot);
+    assert_true(kept.announced);
+    assert_int_not_equal(kept.number, number);
+    snapshot_release(found);
+    snapshot_release(later);
+    snapshot_release(snapshot);
+    promises_free(p);
 }
 
 static void test_promises_are_bounded(void **state)
@@ -224,16 +249,15 @@ static void test_promises_are_bounded(void **state)
     for (int i = 0; i < 1000; i++) {
         char client[24];
         (void)snprintf(client, sizeof client, "10.0.%d.%d", i / 250, i % 250);
-        (void)promises_make(p, client, 1, snapshot, 100 + i * 0.001);
+        (void)promises_make(p, client, 1, snapshot, true, 100 + i * 0.001);
     }
     assert_int_equal(promises_count(p), 100);
-    uint64_t number = 0;
-    bool used = true;
-    assert_null(promises_find(p, "10.0.0.0", 1, 101, &number, &used));
-    const struct snapshot *last = promises_find(p, "10.0.3.249", 1, 101, &number, &used);
+    struct promise_state kept = {0};
+    assert_null(promises_find(p, "10.0.0.0", 1, 101, &kept));
+    const struct snapshot *last = promises_find(p, "10.0.3.249", 1, 101, &kept);
     assert_ptr_equal(last, snapshot);
     snapshot_release(last);
-    (void)promises_make(p, "10.1.0.0", 1, snapshot, 200); /* all others have expired */
+    (void)promises_make(p, "10.1.0.0", 1, snapshot, true, 200); /* all others have expired */
     assert_int_equal(promises_count(p), 1);
     snapshot_release(snapshot);
     promises_free(p);
@@ -251,6 +275,7 @@ int main(void)
         EACH(test_broken_and_missing_files),
         EACH(test_old_broken_file_is_no_file_in_the_making),
         EACH(test_promises),
+        EACH(test_promise_of_a_get),
         EACH(test_promises_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
