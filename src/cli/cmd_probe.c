@@ -59,7 +59,8 @@ static const char *style_of(enum probe_outcome outcome)
     switch (outcome) {
     case PROBE_PASS: return style_good();
     case PROBE_FAIL: return style_bad();
-    case PROBE_RISK: return style_doubtful();
+    case PROBE_RISK:
+    case PROBE_UNKNOWN: return style_doubtful();
     case PROBE_NOT_REACHED: break;
     }
     return style_faint();
@@ -70,6 +71,7 @@ static const char *verdict_word(enum probe_outcome verdict)
     switch (verdict) {
     case PROBE_PASS: return "yes";
     case PROBE_RISK: return "at risk";
+    case PROBE_UNKNOWN: return "not known";
     default: return "no";
     }
 }
@@ -130,7 +132,8 @@ static void print_segments(const struct probing *p, const struct probe_result *r
     }
     (void)printf("  segments are computed for MSS %u, not observed", p->options.mss);
     if (report->confirmed) {
-        (void)printf("; exactly as many came (%u)", get->segments);
+        (void)printf("; exactly as many came (%u%s)", get->segments - report->extra_segments,
+                     report->extra_segments > 0 ? ", some twice" : "");
     } else if (get->short_ones > 0) {
         (void)printf("; the body came unevenly cut (seen %u times)", get->short_ones);
     } else if (get->path != 0) {
@@ -421,8 +424,8 @@ const struct command cmd_probe = {
     .name = "probe",
     .arguments = "URL",
     .summary = "Ask a server as an ESP8266 would; report every rule",
-    .details = "Exit status 0 when a device would have been updated, 1 when not or when that is\n"
-               "at risk, 75 when the time ran out, 69 when there is no connection.",
+    .details = "Exit status 0 when a device would have been updated, 1 when not, when that is at\n"
+               "risk or not known, 75 when the time ran out, 69 when there is no connection.",
     .example = PROGRAM " probe --all-mss http://127.0.0.1:8888/user2.bin",
     .groups = {probe_options, common_options, NULL},
     .run = run,

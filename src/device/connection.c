@@ -41,15 +41,35 @@ static int finish_connect(const struct connection *c, int milliseconds)
     return failure;
 }
 
+/* The receive window is behind tcpi_snd_wnd since Linux 6.2; the headers may be older. */
+#define WINDOW_OFFSET (offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof(uint32_t))
+
+union counters {
+    struct tcp_info info;
+    uint8_t bytes[WINDOW_OFFSET + sizeof(uint32_t)];
+};
+
+/* Has the server no room for a full segment, because so much waits to be read? */
+static bool is_squeezed(const struct connection *c, const union counters *counters, size_t size)
+{
+    uint32_t window = 0;
+    if (size < WINDOW_OFFSET + sizeof window) {
+        return c->queued - c->read >= RECEIVE_BUFFER / 2;
+    }
+    memcpy(&window, counters->bytes + WINDOW_OFFSET, sizeof window);
+    return window < c->largest;
+}
+
 /* One consistent view of the counters; older kernels have fewer fields. */
 static bool look(struct connection *c)
 {
-    struct tcp_info info = {0};
-    socklen_t size = sizeof info;
-    if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
-        size < offsetof(struct tcp_info, tcpi_data_segs_in) + sizeof info.tcpi_data_segs_in) {
+    union counters counters = {.bytes = {0}};
+    socklen_t size = sizeof counters;
+    if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &counters, &size) != 0 ||
+        size < offsetof(struct tcp_info, tcpi_data_segs_in) + sizeof(uint32_t)) {
         return false;
     }
+    const struct tcp_info info = counters.info;
     c->timestamps = (info.tcpi_options & TCPI_OPT_TIMESTAMPS) != 0;
     c->largest = info.tcpi_advmss <= UINT16_MAX ? (uint16_t)info.tcpi_advmss : 0;
     c->largest = c->path != 0 ? c->path : c->largest;
@@ -59,6 +79,7 @@ static bool look(struct connection *c)
     c->queued = info.tcpi_bytes_received;
     c->queued -= info.tcpi_state == STATE_CLOSE_WAIT && c->queued > 0 ? 1 : 0;
     c->segments = info.tcpi_data_segs_in;
+    c->squeezed = is_squeezed(c, &counters, size);
     return true;
 }
 
@@ -116,7 +137,7 @@ enum connection_event connection_receive(struct connection *c, uint8_t *to, size
                                          int milliseconds, size_t *size, struct arrival *arrival)
 {
     *size = 0;
-    *arrival = (struct arrival){false, 0, 0};
+    *arrival = (struct arrival){0};
     if (!wait_for(c, POLLIN, milliseconds)) {
         return CONNECTION_SILENT;
     }
@@ -135,7 +156,8 @@ enum connection_event connection_receive(struct connection *c, uint8_t *to, size
     c->read += (uint64_t)got;
     *size = (size_t)got;
     if (c->counts && c->read >= c->queued) {
-        *arrival = (struct arrival){true, c->queued - c->read_from, c->segments - c->queued_from};
+        *arrival = (struct arrival){true, c->queued - c->read_from, c->segments - c->queued_from,
+                                    c->squeezed};
     }
     return CONNECTION_DATA;
 }

@@ -19,6 +19,7 @@ struct connection {
     uint16_t largest;     /* bytes that a segment of the server holds at most; 0: not known */
     uint16_t path;        /* set by the user: `largest`, when that is less than was announced */
     uint16_t seen;        /* bytes of the largest one that came; 0: not known */
+    bool squeezed;        /* at the last look the server had no room for a full segment */
     uint64_t read;        /* bytes handed out */
     uint64_t queued;      /* bytes that had come at the last look */
     uint32_t segments;    /* that had come at the last look */
@@ -37,7 +38,8 @@ enum connection_event {
 struct arrival {
     bool known;        /* all of it is read, and the counters are there */
     uint64_t bytes;    /* since the last one */
-    uint32_t segments; /* that brought them */
+    uint32_t segments; /* that came in that time; some may have been repeated ones */
+    bool squeezed;     /* this side read so late that the last one may be cut short for that */
 };
 
 struct route {

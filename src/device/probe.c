@@ -17,6 +17,8 @@
 #define PAUSE_MS 300
 /* After the verdict the rest is read for the report, as long as it comes. */
 #define READ_ON_MS 2000
+/* Times that the server is asked again, while it is not known how its answer was cut. */
+#define MORE_LOOKS 3
 /* Kept of an answer besides the image. */
 #define HEADER_ROOM 65536
 /* Linux peers' timestamps take so much of each segment; a device does not use them. */
@@ -32,8 +34,11 @@ struct run {
     struct probe_answer *answer; /* of the open connection */
     uint16_t cut;                /* bytes of a full segment, as a device would get it */
     size_t fed;                  /* bytes of it that the client has had */
-    bool short_end;              /* the last bytes that came end in a segment that is not full */
+    uint32_t segments;           /* that came with the bytes that the client has not had */
+    bool squeezed;               /* the last of them may be cut short by this side's slowness */
+    size_t first_end;            /* where the first of them ends; 0: not known */
     size_t full_from;            /* since here all segments were full, as far as is known */
+    size_t squeezed_at;          /* where one ended that this side's slowness cut; 0: none */
     size_t shorted_at;           /* where the last short one ended */
 };
 
@@ -111,20 +116,33 @@ static uint64_t full_count(uint64_t bytes, uint16_t largest)
 
 /* Linux starts with this guess of a peer's segments, and corrects it by what comes. */
 #define FIRST_GUESS 536
+/* So many segments tell what is the size of all. */
+#define ENOUGH_FOR_PATH 3
+
+static bool is_multiple(uint64_t bytes, uint16_t largest)
+{
+    return largest != 0 && bytes % largest == 0;
+}
+
+static bool path_may_be_less(const struct run *run)
+{
+    const struct connection *c = &run->connection;
+    return run->fed == 0 && c->seen > FIRST_GUESS && c->seen < c->largest;
+}
 
 /* When all segments of the first flight are full ones of a smaller size than announced, the server
  * or the network allow no more, and a device will not get larger ones either. */
-static void note_path(struct run *run, const struct arrival *arrival)
+static void note_path(struct run *run)
 {
     struct connection *c = &run->connection;
     const struct probe_answer *a = run->answer;
     size_t header = probe_header_size(a->bytes, a->size);
-    if (!arrival->known || arrival->segments < 3 || arrival->bytes != a->size ||
-        c->seen <= FIRST_GUESS || c->seen >= c->largest) {
+    if (!path_may_be_less(run) || run->segments < ENOUGH_FOR_PATH) {
         return;
     }
-    if (arrival->segments == full_count(arrival->bytes, c->seen) ||
-        arrival->segments == 1 + full_count(arrival->bytes - header, c->seen)) {
+    if (is_multiple(a->size, c->seen) || is_multiple(a->size - header, c->seen) ||
+        run->segments == full_count(a->size, c->seen) ||
+        run->segments == 1 + full_count(a->size - header, c->seen)) {
         uint32_t path = c->seen + (c->timestamps ? TIMESTAMP_BYTES : 0U);
         c->path = c->seen;
         c->largest = c->seen;
@@ -133,48 +151,89 @@ static void note_path(struct run *run, const struct arrival *arrival)
     }
 }
 
-/* Several segments came at once, not all of them full. Where does the first one end? */
-static enum ota_action split_first(struct run *run, const struct arrival *arrival)
+enum first_end { FIRST_IS_FULL, FIRST_IS_HEADER, FIRST_SEEMS_HEADER, FIRST_NOT_KNOWN };
+
+/* Several segments have come, of header and body. Where they end tells more than how many they
+ * are: when this side reads late, the server repeats some, and those count but bring no bytes. So
+ * there are never more bytes than the count has room for, but perhaps less. */
+static enum first_end find_first_end(const struct run *run, uint64_t bytes, uint64_t header)
+{
+    uint16_t largest = run->connection.largest;
+    uint64_t without = full_count(bytes, largest);
+    uint64_t alone = 1 + full_count(bytes - header, largest);
+    if (is_multiple(bytes, largest) || run->segments < alone) {
+        return FIRST_IS_FULL;
+    }
+    if (is_multiple(bytes - header, largest)) {
+        return FIRST_IS_HEADER;
+    }
+    bool one_more = run->segments == alone && alone > without && !run->squeezed;
+    return one_more ? FIRST_SEEMS_HEADER : FIRST_NOT_KNOWN;
+}
+
+/* Cuts what came before the body was reached, when enough is known of how it was cut; `final`:
+ * no more will be known. */
+static enum ota_action split_first(struct run *run, bool final)
 {
     struct probe_answer *a = run->answer;
-    uint16_t largest = run->connection.largest;
-    size_t header = probe_header_size(a->bytes + run->fed, a->size - run->fed);
-    bool body_follows = header > 0 && header < a->size - run->fed;
-    uint64_t rest = arrival->bytes - header;
-
-    bool too_many = arrival->segments > full_count(arrival->bytes, largest);
-    bool can_be_alone = body_follows && arrival->bytes == a->size - run->fed &&
-                        arrival->segments == 1 + full_count(rest, largest);
-
-    if (can_be_alone && (rest % largest == 0 || too_many)) {
-        enum ota_action action = hand_over(run, run->fed + header);
+    uint64_t bytes = a->size - run->fed;
+    size_t header = probe_header_size(a->bytes + run->fed, (size_t)bytes);
+    if (header == 0 || header == bytes) {
+        a->header_in_pieces =
+            header > 0 && run->segments > full_count(bytes, run->connection.largest);
+        return is_multiple(bytes, run->connection.largest) ? hand_over_whole(run)
+                                                           : hand_over(run, a->size);
+    }
+    if (run->first_end != 0 && run->connection.path == 0) {
+        enum ota_action action = hand_over(run, run->first_end);
         return action == OTA_WAIT ? hand_over_whole(run) : action;
     }
-    a->header_maybe_alone = can_be_alone;
-    a->header_in_pieces = too_many;
-    return body_follows ? hand_over_whole(run) : hand_over(run, a->size);
+    enum first_end first = find_first_end(run, bytes, header);
+    bool sure = first == FIRST_IS_FULL || first == FIRST_IS_HEADER;
+    if (!sure && !final) {
+        return OTA_WAIT;
+    }
+    a->cut_unsure = !sure;
+    bool alone = first == FIRST_IS_HEADER || first == FIRST_SEEMS_HEADER;
+    enum ota_action action = alone ? hand_over(run, run->fed + header) : OTA_WAIT;
+    return action == OTA_WAIT ? hand_over_whole(run) : action;
 }
 
 /* Before the body each segment counts as it was sent: a server that sends the header by itself does
  * so for a device too. */
+static enum ota_action hand_over_first(struct run *run, bool final)
+{
+    struct probe_answer *a = run->answer;
+    size_t header = probe_header_size(a->bytes + run->fed, a->size - run->fed);
+    bool ends_there = header > 0 && run->fed + header == a->size;
+    if (!run->connection.counts || run->connection.largest == 0) {
+        return ends_there || final ? hand_over(run, a->size) : hand_over_whole(run);
+    }
+    note_path(run);
+    bool wait = path_may_be_less(run) && run->segments < ENOUGH_FOR_PATH && header > 0 &&
+                !ends_there && !final;
+    if (run->segments == 1) {
+        run->first_end = a->size;
+    }
+    if (wait) {
+        return OTA_WAIT;
+    }
+    enum ota_action action = run->segments <= 1 ? hand_over(run, a->size) : split_first(run, final);
+    if (run->fed == a->size) {
+        run->segments = 0;
+        run->first_end = 0;
+    }
+    return action;
+}
+
 static enum ota_action on_arrival(struct run *run, const struct arrival *arrival)
 {
-    const struct connection *c = &run->connection;
-    struct probe_answer *a = run->answer;
-    note_path(run, arrival);
-    bool full = c->largest != 0 && arrival->bytes == (uint64_t)arrival->segments * c->largest;
-    run->short_end = arrival->known && !full;
+    run->segments += arrival->segments;
+    run->squeezed = arrival->squeezed;
     if (!before_body(&run->result->client)) {
         return hand_over_whole(run);
     }
-    if (!c->counts &&
-        probe_header_size(a->bytes + run->fed, a->size - run->fed) + run->fed == a->size) {
-        return hand_over(run, a->size);
-    }
-    if (!run->short_end || c->largest == 0) {
-        return hand_over_whole(run);
-    }
-    return arrival->segments <= 1 ? hand_over(run, a->size) : split_first(run, arrival);
+    return arrival->known || !run->connection.counts ? hand_over_first(run, false) : OTA_WAIT;
 }
 
 static bool body_is_there(const struct run *run)
@@ -184,25 +243,31 @@ static bool body_is_there(const struct run *run)
            client->written + (run->answer->size - run->fed) >= client->length;
 }
 
-/* Bytes that have waited are a segment, unless it is the network that made them wait. */
+/* The server waits for something, or has sent all. */
 static enum ota_action on_pause(struct run *run)
 {
-    bool flush = run->short_end || !run->connection.counts || body_is_there(run);
-    return flush ? hand_over(run, run->answer->size) : OTA_WAIT;
+    if (before_body(&run->result->client) && run->fed < run->answer->size) {
+        return hand_over_first(run, true);
+    }
+    return body_is_there(run) ? hand_over(run, run->answer->size) : OTA_WAIT;
 }
 
 static enum ota_action on_end(struct run *run, bool reset)
 {
     run->answer->closed = true;
     run->answer->reset = reset;
-    enum ota_action action = hand_over(run, run->answer->size);
+    enum ota_action action = OTA_WAIT;
+    if (before_body(&run->result->client) && run->fed < run->answer->size) {
+        action = hand_over_first(run, true);
+    }
+    action = action == OTA_WAIT ? hand_over(run, run->answer->size) : action;
     return action == OTA_WAIT || action == OTA_SEND_GET
                ? ota_client_closed(&run->result->client, reset)
                : action;
 }
 
 /* Notes where the body came in segments that are not full. Repeated ones do no harm here: they
- * bring no bytes. */
+ * bring no bytes. One that ends where this side had no more room says nothing of the server. */
 static void watch_cut(struct run *run, const struct arrival *arrival)
 {
     struct probe_answer *a = run->answer;
@@ -213,7 +278,15 @@ static void watch_cut(struct run *run, const struct arrival *arrival)
     if (run->full_from == 0 && a->header_alone) {
         run->full_from = probe_header_size(a->bytes, a->size);
     }
-    if ((a->size - run->full_from) % largest != 0) {
+    if (is_multiple(a->size - run->full_from, largest)) {
+        a->even_ones++;
+        return;
+    }
+    if (run->squeezed_at != 0 && is_multiple(a->size - run->squeezed_at, largest)) {
+        run->full_from = run->squeezed_at;
+    } else if (arrival->squeezed) {
+        run->squeezed_at = a->size;
+    } else {
         a->short_ones++;
         run->full_from = a->size;
         run->shorted_at = a->size;
@@ -243,7 +316,7 @@ static enum connection_event read_more(struct run *run, int milliseconds, struct
     if (room == 0) {
         const struct timespec nap = {0, 5000000};
         (void)nanosleep(&nap, NULL);
-        *arrival = (struct arrival){false, 0, 0};
+        *arrival = (struct arrival){0};
         return CONNECTION_DATA;
     }
     enum connection_event event = connection_receive(&run->connection, a->bytes + a->size, room,
@@ -329,8 +402,11 @@ static enum ota_action converse(struct run *run, struct probe_answer *answer, ui
     run->answer = answer;
     run->fed = 0;
     run->cut = run->options->mss;
-    run->short_end = false;
+    run->segments = 0;
+    run->squeezed = false;
+    run->first_end = 0;
     run->full_from = 0;
+    run->squeezed_at = 0;
     run->shorted_at = 0;
     answer->connected = true;
     enum ota_action action = ota_client_connected(&run->result->client);
@@ -378,11 +454,128 @@ static bool erase(const struct run *run)
     return hooks == NULL || hooks->erase(hooks->context, run->result->client.erased);
 }
 
+/* A device with a flash asks as a device does, whatever it misses. */
+static bool may_ask_again(const struct run *run)
+{
+    return run->options->hooks == NULL;
+}
+
+static struct ota_stream stream_of(const struct run *run, bool alone)
+{
+    const struct probe_answer *a = &run->result->get;
+    size_t header = probe_header_size(a->bytes, a->size);
+    return (struct ota_stream){a->bytes,         header,   a->bytes + header,
+                               a->size - header, run->cut, alone};
+}
+
+/* Does the verdict depend on what the counters did not tell? */
+static bool cut_matters(const struct run *run)
+{
+    const struct probe_answer *a = &run->result->get;
+    struct ota_client clients[2];
+    for (int alone = 0; alone < 2; alone++) {
+        const struct ota_stream stream = stream_of(run, alone == 1);
+        ota_client_replay(&clients[alone], &run->options->client, &stream);
+    }
+    size_t header = probe_header_size(a->bytes, a->size);
+    return clients[0].state != clients[1].state ||
+           memmem(a->bytes + header, a->size - header, "200 OK\r\n", 8) != NULL;
+}
+
+/* A size of segments with which a header by itself makes one more of them. */
+static uint16_t telling_mss(const struct probe_answer *answer)
+{
+    size_t header = probe_header_size(answer->bytes, answer->size);
+    uint16_t mss = answer->largest;
+    for (uint16_t m = mss; m > mss / 2; m = (uint16_t)(m - 4)) {
+        if (full_count(answer->size, m) < 1 + full_count(answer->size - header, m)) {
+            return m;
+        }
+    }
+    return mss;
+}
+
+/* Asks for the image once more, only to see whether the header comes by itself. */
+static void look_again(struct run *run, const struct ota_client *before, struct probe_answer *again)
+{
+    const struct probe_result kept = *run->result;
+    const uint16_t cut = run->cut;
+    uint16_t mss = telling_mss(&kept.get);
+    mss = (uint16_t)(mss + (run->connection.timestamps ? TIMESTAMP_BYTES : 0));
+    run->result->client = *before;
+    (void)converse(run, again, mss);
+    connection_close(&run->connection);
+    again->cut_unsure = again->cut_unsure || !run->result->client.got_header;
+    *run->result = kept;
+    run->cut = cut;
+}
+
+/* The client as it would have fared with the header so. */
+static void settle(struct run *run, bool alone)
+{
+    struct probe_answer *a = &run->result->get;
+    const struct ota_stream stream = stream_of(run, alone);
+    a->cut_unsure = false;
+    a->header_alone = alone;
+    ota_client_replay(&run->result->client, &run->options->client, &stream);
+}
+
+/* Looks until one look is sure, or all but the first, which may have been late, seem the same. */
+static void look_until_sure(struct run *run, const struct ota_client *before)
+{
+    struct probe_answer *a = &run->result->get;
+    int seems_alone = 0;
+    for (int i = 0; i < MORE_LOOKS && a->cut_unsure; i++) {
+        struct probe_answer again = {.bytes = malloc(a->room), .room = a->room};
+        if (again.bytes == NULL) {
+            return;
+        }
+        look_again(run, before, &again);
+        free(again.bytes);
+        seems_alone += again.header_alone ? 1 : 0;
+        if (!again.cut_unsure || seems_alone == MORE_LOOKS) {
+            settle(run, again.header_alone);
+        }
+    }
+}
+
+static void ask_for_image(struct run *run, uint16_t mss)
+{
+    struct probe_answer *a = &run->result->get;
+    const struct ota_client before = run->result->client;
+    (void)converse(run, a, mss);
+    if (!a->connected) {
+        return;
+    }
+    if (run->options->hooks == NULL) {
+        read_on(run);
+    }
+    note_counters(run);
+    connection_close(&run->connection);
+    if (may_ask_again(run) && a->cut_unsure && a->largest != 0 && cut_matters(run)) {
+        look_until_sure(run, &before);
+    }
+}
+
+/* Sends HEAD; again when this side read too late to know how the answer was cut. */
+static enum ota_action ask_for_length(struct run *run, uint16_t mss)
+{
+    struct probe_answer *a = &run->result->head;
+    enum ota_action action = converse(run, a, mss);
+    for (int i = 0; i < MORE_LOOKS && a->header_in_pieces && may_ask_again(run); i++) {
+        connection_close(&run->connection);
+        ota_client_init(&run->result->client, &run->options->client);
+        *a = (struct probe_answer){.bytes = a->bytes, .room = a->room};
+        action = converse(run, a, mss);
+    }
+    return action;
+}
+
 static void play(struct run *run)
 {
     struct probe_result *r = run->result;
     uint16_t mss = run->options->mss;
-    enum ota_action action = converse(run, &r->head, mss);
+    enum ota_action action = ask_for_length(run, mss);
     if (r->head.connected) {
         note_counters(run);
         /* With timestamps, announce so much more that the segments carry what a device's do. */
@@ -397,14 +590,7 @@ static void play(struct run *run)
         (void)ota_client_give_up(&r->client, "given up");
         return;
     }
-    (void)converse(run, &r->get, mss);
-    if (r->get.connected) {
-        if (run->options->hooks == NULL) {
-            read_on(run);
-        }
-        note_counters(run);
-        connection_close(&run->connection);
-    }
+    ask_for_image(run, mss);
 }
 
 static enum espimage_code resolve(const struct target *target, struct sockaddr_in *out,

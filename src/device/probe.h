@@ -44,16 +44,17 @@ struct probe_answer {
     uint8_t *bytes; /* owned */
     size_t size;
     size_t room;
-    size_t again;        /* where the answer to a GET on HEAD's connection begins; 0: none */
-    uint16_t path;       /* a device's largest segment, where server or network allow less than it
-                            announces; 0: they do not */
-    uint16_t largest;    /* bytes of a full segment on this connection; 0: not known */
-    uint32_t segments;   /* that came; 0: not known */
-    uint32_t short_ones; /* times that the body's segments proved not all full, before its end */
-    bool header_alone;   /* the header was a segment of its own */
-    bool header_maybe_alone; /* as many segments came as with and without that */
-    bool header_in_pieces;   /* it came in more segments than needed; which is not known */
-    bool closed;             /* by the server, before the probe had enough */
+    size_t again;          /* where the answer to a GET on HEAD's connection begins; 0: none */
+    uint16_t path;         /* a device's largest segment, where server or network allow less than it
+                              announces; 0: they do not */
+    uint16_t largest;      /* bytes of a full segment on this connection; 0: not known */
+    uint32_t segments;     /* that came; 0: not known */
+    uint32_t short_ones;   /* times that the body's segments proved not all full, before its end */
+    uint32_t even_ones;    /* times that they proved so far all full */
+    bool header_alone;     /* the header was a segment of its own */
+    bool cut_unsure;       /* whether header_alone, when this side read too late to be sure */
+    bool header_in_pieces; /* it came in more segments than needed; which is not known */
+    bool closed;           /* by the server, before the probe had enough */
     bool reset;
 };
 

@@ -11,7 +11,7 @@
 
 const char *probe_outcome_name(enum probe_outcome outcome)
 {
-    static const char *const names[] = {"pass", "fail", "at risk", "not reached"};
+    static const char *const names[] = {"pass", "fail", "at risk", "not known", "not reached"};
     return names[outcome];
 }
 
@@ -90,8 +90,8 @@ static void find_head(struct subject *s)
         find(s, OTA_RULE_HEAD_HEADER, PROBE_PASS,
              "not by HEAD, but by the GET that a device then sends on the same connection");
     } else if (head->header_in_pieces) {
-        find(s, OTA_RULE_HEAD_HEADER, PROBE_RISK,
-             "%zu bytes in several segments; a device sees them as they were cut", header);
+        find(s, OTA_RULE_HEAD_HEADER, PROBE_UNKNOWN,
+             "%zu bytes; cut in pieces or sent twice, probe again", header);
     } else {
         find(s, OTA_RULE_HEAD_HEADER, PROBE_PASS, "%zu bytes", header);
     }
@@ -123,10 +123,9 @@ static void find_get(struct subject *s)
     if (!c->got_header) {
         return;
     }
-    if (s->result->get.header_in_pieces) {
-        find(s, OTA_RULE_GET_HEADER, PROBE_RISK,
-             "%zu bytes in several segments; a device sees them as they were cut",
-             s->stream.header_size);
+    if (s->result->get.header_in_pieces && s->result->head.header_in_pieces) {
+        find(s, OTA_RULE_GET_HEADER, PROBE_UNKNOWN,
+             "%zu bytes; cut in pieces or sent twice, probe again", s->stream.header_size);
     } else {
         find(s, OTA_RULE_GET_HEADER, PROBE_PASS, "%zu bytes%s", s->stream.header_size,
              s->result->get.header_alone ? ", in a segment of its own" : "");
@@ -216,12 +215,28 @@ static void compare_layouts(struct subject *s)
         find(s, layout.rule, PROBE_RISK, "%s%s",
              layout.outcome == PROBE_FAIL ? "when all segments are full: " : "", layout.found);
     }
-    if (!get->header_maybe_alone) {
+    if (!get->cut_unsure || layout.outcome != PROBE_PASS) {
         return;
     }
     struct probe_layout other = play_layout(s, s->options->mss, !get->header_alone);
     if (other.outcome != PROBE_PASS) {
-        find(s, other.rule, PROBE_RISK, "if the header was a segment of its own: %s", other.found);
+        find(s, other.rule, PROBE_UNKNOWN, "probe again; if the header was %s segment: %.100s",
+             get->header_alone ? "in the image's first" : "alone in its", other.found);
+    }
+}
+
+/* A failure that holds only for one of two ways in which the header may have come is none yet. */
+static void doubt_failure(struct subject *s)
+{
+    const struct probe_answer *get = &s->result->get;
+    if (!get->cut_unsure) {
+        return;
+    }
+    struct probe_layout other = play_layout(s, s->options->mss, !get->header_alone);
+    if (other.outcome == PROBE_PASS) {
+        find(s, s->client->decided_by, PROBE_UNKNOWN,
+             "probe again; if the header was %s segment: %.100s",
+             get->header_alone ? "alone in its" : "in the image's first", s->client->found);
     }
 }
 
@@ -237,7 +252,9 @@ static void count_segments(struct subject *s)
     size_t needed = (cut + get->largest - 1) / get->largest;
     needed += get->header_alone ? (header + get->largest - 1) / get->largest : 0;
     s->report->extra_segments = get->segments > needed ? get->segments - (uint32_t)needed : 0;
-    s->report->confirmed = get->segments == needed && get->largest == cut_for(s, s->options->mss);
+    bool as_many = get->segments == needed ||
+                   (get->segments > needed && get->even_ones > 0 && get->short_ones == 0);
+    s->report->confirmed = as_many && get->largest == cut_for(s, s->options->mss);
 }
 
 /* Short segments in the midst move every later boundary, and depend on how fast a device reads. */
@@ -342,15 +359,17 @@ static void collect_causes(struct subject *s)
 
 static void conclude(struct probe_report *r, const struct ota_client *client)
 {
-    bool failed = client->state != OTA_STATE_SUCCESS;
+    bool failed =
+        client->state != OTA_STATE_SUCCESS && r->rules[client->decided_by].outcome != PROBE_UNKNOWN;
     r->verdict = failed ? PROBE_FAIL : PROBE_PASS;
     r->because = client->decided_by;
     if (failed && r->rules[OTA_RULE_SAME_LENGTH].outcome == PROBE_FAIL) {
         r->because = OTA_RULE_SAME_LENGTH;
     }
     for (int i = OTA_RULE_COUNT - 1; i >= 0 && !failed; i--) {
-        if (r->rules[i].outcome == PROBE_RISK) {
-            r->verdict = PROBE_RISK;
+        enum probe_outcome outcome = r->rules[i].outcome;
+        if (outcome == PROBE_RISK || (outcome == PROBE_UNKNOWN && r->verdict != PROBE_RISK)) {
+            r->verdict = outcome;
             r->because = (enum ota_rule)i;
         }
     }
@@ -377,6 +396,8 @@ enum espimage_code probe_report_make(const struct probe_options *options,
     count_segments(&s);
     if (out->image_whole && result->client.state == OTA_STATE_SUCCESS) {
         compare_layouts(&s);
+    } else if (out->image_whole) {
+        doubt_failure(&s);
     }
     judge_uneven_cut(&s);
     if (out->image_whole && wants_sweep) {

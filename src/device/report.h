@@ -9,9 +9,9 @@
 
 #include <espimage/verify.h>
 
-enum probe_outcome { PROBE_PASS, PROBE_FAIL, PROBE_RISK, PROBE_NOT_REACHED };
+enum probe_outcome { PROBE_PASS, PROBE_FAIL, PROBE_RISK, PROBE_UNKNOWN, PROBE_NOT_REACHED };
 
-/* "pass", "fail", "at risk", "not reached". */
+/* "pass", "fail", "at risk", "not known", "not reached". */
 const char *probe_outcome_name(enum probe_outcome outcome);
 
 /* What to change on the server when the rule is broken. */
@@ -35,7 +35,7 @@ struct probe_layout {
 
 struct probe_report {
     struct probe_finding rules[OTA_RULE_COUNT];
-    enum probe_outcome verdict; /* PASS, FAIL or RISK */
+    enum probe_outcome verdict; /* PASS, FAIL, RISK or UNKNOWN */
     enum ota_rule because;      /* valid unless the verdict is PASS */
     size_t cause_count;
     char causes[PROBE_MAX_CAUSES][288]; /* what the headers show */
@@ -45,7 +45,7 @@ struct probe_report {
     size_t image_size;
     bool image_whole;        /* all that the header announced */
     uint32_t extra_segments; /* that came beyond what the layout needs: repeated or short ones */
-    bool confirmed;          /* exactly the computed segments came */
+    bool confirmed;          /* the computed segments came, some perhaps twice */
     struct espimage_report verified; /* valid when there is an image */
 };
 

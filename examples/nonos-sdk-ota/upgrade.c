@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#include "upgrade.h"
+#include "c_types.h"
+#include "espconn.h"
+#include "ets_sys.h"
+#include "osapi.h"
+#include "user_interface.h"
+
+#include "firmware.h"
+#include "user_config.h"
+
+_Static_assert(BUILD >= 0 && BUILD <= 999999999, "BUILD: up to 9 digits");
+
+static enum upgrade_state state;
+/* The library keeps the address of all three until it is done. */
+static struct upgrade_server_info server;
+static struct espconn connection;
+static char request[64];
+
+enum upgrade_state ICACHE_FLASH_ATTR upgrade_state(void)
+{
+    return state;
+}
+
+uint8 ICACHE_FLASH_ATTR upgrade_slot(void)
+{
+    return system_upgrade_userbin_check() == UPGRADE_FW_BIN1 ? 1 : 2;
+}
+
+static void ICACHE_FLASH_ATTR on_upgrade_end(void *arg)
+{
+    const struct upgrade_server_info *ended = arg;
+    if (ended->upgrade_flag) {
+        os_printf("upgrade: received and checked, starting it\n");
+        system_upgrade_reboot();
+        return;
+    }
+    os_printf("upgrade: failed, build %d stays\n", BUILD);
+    system_upgrade_deinit();
+    system_upgrade_flag_set(UPGRADE_FLAG_IDLE);
+    state = UPGRADE_FAILED;
+}
+
+void ICACHE_FLASH_ATTR upgrade_begin(const uint8 ip[4])
+{
+    if (state == UPGRADE_RUNS) {
+        return;
+    }
+    /* Ends with the empty line. A CR behind it, as the SDK's sample sends, is no part of a request:
+     * a server that has answered and closed may reset the connection because of it. */
+    os_sprintf(request, "GET /user%d.bin HTTP/1.0\r\nConnection: close\r\n\r\n",
+               3 - upgrade_slot());
+    os_memset(&server, 0, sizeof server);
+    os_memset(&connection, 0, sizeof connection);
+    os_memcpy(server.ip, ip, sizeof server.ip);
+    os_sprintf((char *)server.upgrade_version, "after %d", BUILD);
+    server.port = IMAGE_PORT;
+    server.check_cb = on_upgrade_end;
+    server.check_times = UPGRADE_TIME;
+    server.url = (uint8 *)request;
+    server.pespconn = &connection;
+    /* Sets the upgrade flag to START itself, and refuses when it is. */
+    state = system_upgrade_start(&server) ? UPGRADE_RUNS : UPGRADE_FAILED;
+}
