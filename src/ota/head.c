@@ -95,6 +95,7 @@ static enum head_state parse_request_line(const struct line *line, struct reques
     copy_word(head->method, sizeof head->method, line->at, (size_t)(method_end - line->at));
     copy_word(head->target, sizeof head->target, target,
               (size_t)((second != NULL ? second : end) - target));
+    head->cut = (size_t)(end - target) >= sizeof head->target;
     if (!is_token(line->at, (size_t)(method_end - line->at)) || second == NULL) {
         return refuse(head, 400, "the request line is not 'GET /user1.bin HTTP/1.0'");
     }
@@ -139,6 +140,9 @@ static enum head_state parse_field(const struct line *line, bool *body, struct r
     }
     if (is_field(line, name_size, "Content-Length")) {
         *body = *body || !is_zero(colon + 1, line->size - name_size - 1);
+    }
+    if (is_field(line, name_size, "Range") || is_field(line, name_size, "If-None-Match")) {
+        head->conditional = true;
     }
     head->fields++;
     return head->fields <= HEAD_FIELDS ? HEAD_WHOLE : refuse(head, 431, "too many header fields");

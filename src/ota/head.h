@@ -5,6 +5,7 @@
 #ifndef OTA_HEAD_H
 #define OTA_HEAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,8 @@ enum head_state {
 struct request_head {
     size_t size;        /* with the empty line; of a whole one */
     size_t fields;      /* number of header fields */
+    bool conditional;   /* a field of a whole one changes the answer: Range, If-None-Match */
+    bool cut;           /* the target does not fit below */
     char method[16];    /* as far as it is known, printable, cut */
     char target[256];   /* the same */
     unsigned status;    /* of a refused one: 400, 405, 414, 417, 431 or 505 */

@@ -55,6 +55,7 @@ struct connection {
     uint64_t delivered; /* of those */
     void *parcel;       /* NULL once ended */
     uint64_t mark;
+    double began;
     double moved; /* when it last made progress */
 };
 
@@ -154,10 +155,9 @@ static bool is_written(const struct connection *c)
 
 /* Not before all is sent: a FIN pushes what is queued up to the edge of the receiver's window, and
  * with it a partial segment, which would shift all later ones. */
-static void shut_when_sent(struct connection *c)
+static void shut_when_sent(struct connection *c, const struct tcp_info *info)
 {
-    struct tcp_info info = {0};
-    if (!c->shut && is_written(c) && tcp_info(c->fd, &info) && info.tcpi_notsent_bytes == 0) {
+    if (!c->shut && is_written(c) && info->tcpi_notsent_bytes == 0) {
         (void)shutdown(c->fd, SHUT_WR);
         c->shut = true;
     }
@@ -250,7 +250,8 @@ static void forget(struct deliver *d, struct connection *c)
     free(c);
 }
 
-/* When to look next: often while the end is near, for it has no event of its own. */
+/* When to look next: the end has no event of its own, so at half of what is left until it, as far
+ * as the speed so far tells. */
 static double next_look(const struct deliver *d, const struct connection *c, bool empty, double now)
 {
     double busy = (double)d->count / LOOKS;
@@ -258,12 +259,15 @@ static double next_look(const struct deliver *d, const struct connection *c, boo
     if (!is_written(c) || (empty && c->shut)) {
         return progress;
     }
-    double since = (now - c->moved) / 4;
-    return since < FIRST_LOOK ? FIRST_LOOK : since < progress ? since : progress;
+    double passed = now - c->began;
+    double left = c->delivered == 0
+                      ? passed
+                      : passed / (double)c->delivered * (double)(c->expected - c->delivered) / 2;
+    return left < FIRST_LOOK ? FIRST_LOOK : left < progress ? left : progress;
 }
 
 /* Writes what the socket takes, some at a time. */
-static void write_some(struct deliver *d, struct connection *c)
+static void write_some(const struct deliver *d, struct connection *c)
 {
     if (is_written(c)) {
         return;
@@ -286,9 +290,8 @@ static struct report look(struct deliver *d, struct connection *c, double now, b
 {
     struct tcp_info info = {0};
     struct report r = {.parcel = NULL};
-    drain(c);
-    shut_when_sent(c);
     c->reset = c->reset || !tcp_info(c->fd, &info) || info.tcpi_state == STATE_CLOSE;
+    shut_when_sent(c, &info);
     bool empty = is_written(c) && info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0;
     if (c->parcel != NULL) {
         r = look_at_progress(c, info.tcpi_bytes_acked, empty, now, d->options.idle_seconds);
@@ -387,6 +390,9 @@ static void look_at_events(struct deliver *d, const struct epoll_event *events, 
         (void)pthread_mutex_lock(&d->telling);
         (void)pthread_mutex_lock(&d->lock);
         write_some(d, c);
+        if (is_written(c)) {
+            drain(c);
+        }
         struct report r = look(d, c, now_seconds(), true);
         (void)pthread_mutex_unlock(&d->lock);
         tell(d, &r);
@@ -485,13 +491,24 @@ void deliver_free(struct deliver *d)
     free(d);
 }
 
+/* As much as the socket takes: often all of it. */
+static void write_at_once(const struct deliver *d, struct connection *c)
+{
+    uint64_t before;
+    do {
+        before = c->at;
+        write_some(d, c);
+    } while (!is_written(c) && c->at != before);
+}
+
 static struct connection *connection_new(int fd, const struct peer *peer)
 {
     struct connection *c = calloc(1, sizeof *c);
     if (c != NULL) {
         c->fd = fd;
         c->peer = *peer;
-        c->moved = now_seconds();
+        c->began = now_seconds();
+        c->moved = c->began;
         list_init(&c->turn);
     }
     return c;
@@ -499,7 +516,10 @@ static struct connection *connection_new(int fd, const struct peer *peer)
 
 static void add(struct deliver *d, struct connection *c)
 {
-    shut_when_sent(c);
+    struct tcp_info info = {0};
+    if (tcp_info(c->fd, &info)) {
+        shut_when_sent(c, &info);
+    }
     bool written = is_written(c);
     (void)pthread_mutex_lock(&d->lock);
     bool first = d->count++ == 0;
@@ -534,7 +554,7 @@ bool deliver_send(struct deliver *d, int fd, const struct peer *peer,
     /* It fits an empty send buffer. */
     c->reset =
         send(fd, load->header, load->header_size, MSG_NOSIGNAL) != (ssize_t)load->header_size;
-    write_some(d, c);
+    write_at_once(d, c);
     if (load->size == 0) {
         set_option(fd, TCP_NODELAY);
     }

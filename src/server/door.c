@@ -2,7 +2,6 @@
 #include "server/door.h"
 
 #include "base/clock.h"
-#include "server/census.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -14,8 +13,8 @@
 #include <unistd.h>
 
 #define EVENTS 256
-/* Accepted in one go, so that those who wait get their turn too. */
-#define ACCEPTS 256
+/* Accepted in one go, so that those who wait get their turn, and the other doors some work. */
+#define ACCEPTS 16
 /* When there is no descriptor left, new connections wait so long in the kernel. */
 #define PAUSE_MILLISECONDS 50
 
@@ -37,7 +36,6 @@ struct visitor {
 
 struct door {
     struct door_options options;
-    struct census *census;
     pthread_t thread;
     int epoll;
     int wake;            /* eventfd */
@@ -82,7 +80,7 @@ static void send_away(struct door *d, struct visitor *v, const char *reason)
     struct peer peer = peer_of_visitor(v);
     unlist(d, v);
     (void)close(v->fd);
-    census_leave(d->census, &peer);
+    census_leave(d->options.census, &peer);
     if (reason != NULL) {
         d->options.closed(d->options.context, &peer, reason);
     }
@@ -140,7 +138,7 @@ static const char *unwelcome(enum census_answer answer)
 static void welcome(struct door *d, int fd, const union any_address *address, socklen_t size)
 {
     struct peer peer = peer_of(&address->any);
-    const char *reason = unwelcome(census_enter(d->census, &peer));
+    const char *reason = unwelcome(census_enter(d->options.census, &peer));
     struct visitor *v = reason == NULL ? calloc(1, sizeof *v) : NULL;
     if (v == NULL) {
         (void)close(fd);
@@ -162,10 +160,18 @@ static void welcome(struct door *d, int fd, const union any_address *address, so
     look(d, v, false);
 }
 
+/* Of several doors one is woken. */
+static bool watch_listening(const struct door *d, bool on)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data = {.u64 = 0}};
+    event.data.ptr = (void *)(uintptr_t)d;
+    return epoll_ctl(d->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, d->options.listening, &event) ==
+           0;
+}
+
 static void pause_accepting(struct door *d, bool pause)
 {
-    struct epoll_event event = {.events = pause ? 0 : EPOLLIN, .data = {.ptr = d}};
-    (void)epoll_ctl(d->epoll, EPOLL_CTL_MOD, d->options.listening, &event);
+    (void)watch_listening(d, !pause);
     d->paused = pause;
 }
 
@@ -242,7 +248,6 @@ static void release(struct door *d)
     if (d->epoll >= 0) {
         (void)close(d->epoll);
     }
-    census_free(d->census);
     free(d);
 }
 
@@ -255,11 +260,10 @@ struct door *door_new(const struct door_options *options)
     d->options = *options;
     d->list.next = &d->list;
     d->list.prev = &d->list;
-    d->census = census_new(options->limit, options->address_limit);
     d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     d->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (d->census == NULL || d->wake < 0 || d->epoll < 0 ||
-        !watch(d, options->listening, EPOLLIN, d) || !watch(d, d->wake, EPOLLIN, &d->wake)) {
+    if (d->wake < 0 || d->epoll < 0 || !watch_listening(d, true) ||
+        !watch(d, d->wake, EPOLLIN, &d->wake)) {
         release(d);
         return NULL;
     }
@@ -293,11 +297,6 @@ void door_free(struct door *d)
         door_close(d);
         release(d);
     }
-}
-
-void door_left(struct door *d, const struct peer *peer)
-{
-    census_leave(d->census, peer);
 }
 
 unsigned door_waiting(struct door *d)

@@ -7,6 +7,7 @@
 #define SERVER_DOOR_H
 
 #include "ota/head.h"
+#include "server/census.h"
 #include "server/peer.h"
 
 #include <stdbool.h>
@@ -15,11 +16,10 @@
 struct door;
 
 struct door_options {
-    int listening;          /* borrowed */
-    unsigned limit;         /* connections in all, from here until they have left */
-    unsigned address_limit; /* of one address */
-    unsigned waiting;       /* whose request is not whole; beyond it the oldest has to go */
-    unsigned head_seconds;  /* for a request to become whole */
+    int listening;         /* borrowed; several doors may share it */
+    struct census *census; /* borrowed: who comes in is counted, and leaves it when closed here */
+    unsigned waiting;      /* whose request is not whole; beyond it the oldest has to go */
+    unsigned head_seconds; /* for a request to become whole */
     /* All are called from the thread. A whole request: the connection is the callee's now. */
     void (*admit)(void *context, int fd, const struct sockaddr *address, socklen_t size,
                   const struct request_head *head);
@@ -37,9 +37,6 @@ bool door_open(struct door *door);
 /* Nobody comes in any more; those who wait are closed. */
 void door_close(struct door *door);
 void door_free(struct door *door); /* after door_close() */
-
-/* A connection that was admitted or refused has been closed. From any thread. */
-void door_left(struct door *door, const struct peer *peer);
 
 /* Connections that wait at the door. From any thread. */
 unsigned door_waiting(struct door *door);

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "server/parts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,14 +22,8 @@ static char *printable_copy(const char *text, size_t limit)
 }
 
 struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
-                              const char *uri)
+                              const struct peer *peer, const char *target)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    const struct guest *guest = info != NULL ? info->socket_context : NULL;
-    if (guest == NULL) {
-        return NULL;
-    }
     struct exchange *x = calloc(1, sizeof *x);
     if (x == NULL) {
         return NULL;
@@ -39,8 +32,8 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
     x->server = server;
     x->connection = connection;
     x->began = now_seconds();
-    x->target = printable_copy(uri, TARGET_SHOWN);
-    x->peer = guest->peer;
+    x->target = printable_copy(target, TARGET_SHOWN);
+    x->peer = *peer;
     if (x->target == NULL) {
         exchange_release(x);
         return NULL;

@@ -36,9 +36,9 @@ struct exchange {
     struct espimage_notes *notes; /* NULL: none */
 };
 
-/* NULL when there is no memory. */
+/* NULL when there is no memory. `connection` is NULL when libmicrohttpd never gets the request. */
 struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
-                              const char *uri);
+                              const struct peer *peer, const char *target);
 struct exchange *exchange_keep(struct exchange *x);
 void exchange_release(struct exchange *x);
 

@@ -16,7 +16,9 @@ struct server {
     struct server_options options;
     int listening;
     uint16_t port;
-    struct door *door;
+    struct census *census;
+    struct door **doors; /* owned; one a processor */
+    unsigned door_count;
     struct MHD_Daemon *daemon;
     struct deliver **deliverers; /* owned; one a processor */
     unsigned deliverer_count;
@@ -48,7 +50,12 @@ const struct snapshot *promising_find(struct exchange *x);
 void promising_progress(void *exchange, uint64_t delivered);
 void promising_end(void *exchange, uint64_t delivered, enum deliver_end how);
 
-/* respond.c: libmicrohttpd's callbacks for a request, and the converter's. */
+/* respond.c: what devices ask is answered without libmicrohttpd when the image is there: true when
+ * the connection is taken. */
+bool respond_at_once(struct server *server, int fd, const struct peer *peer,
+                     const struct request_head *head);
+
+/* libmicrohttpd's callbacks for a request, and the converter's. */
 enum MHD_Result respond_to_request(void *context, struct MHD_Connection *connection,
                                    const char *path, const char *method, const char *version,
                                    const char *upload, size_t *upload_size, void **request_context);

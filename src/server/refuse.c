@@ -51,7 +51,7 @@ void refuse_request(void *context, int fd, const struct peer *peer, const struct
     send_answer(fd, event.status, event.reason);
     if (!deliver_finish(server_deliverer(server), fd, peer)) {
         (void)close(fd);
-        door_left(server->door, peer);
+        census_leave(server->census, peer);
     }
     server_tell(server, &event);
 }

@@ -94,15 +94,9 @@ static enum MHD_Result answer_without(struct exchange *x, unsigned status, const
     return queue(x, status, response);
 }
 
-/* libmicrohttpd closes its descriptor when it is told that there will be no answer; the connection
- * lives on in deliver.c, which sends from the snapshot itself: no connection has a copy. */
-static bool hand_over(struct exchange *x, const struct image_header *header)
+/* `fd` is deliver.c's from here on. It sends from the snapshot itself: no connection has a copy. */
+static bool hand_over(struct exchange *x, int fd, const struct image_header *header)
 {
-    struct guest *guest = guest_of(x->connection);
-    int fd = guest != NULL ? fcntl(connection_fd(x->connection), F_DUPFD_CLOEXEC, 0) : -1;
-    if (fd < 0) {
-        return false;
-    }
     const struct deliver_load load = {
         .header = header->text,
         .header_size = header->size,
@@ -113,42 +107,77 @@ static bool hand_over(struct exchange *x, const struct image_header *header)
         .mark = x->promise,
     };
     x->handed_over = true;
-    guest->taken = true;
     if (!deliver_send(server_deliverer(x->server), fd, &x->peer, &load)) {
-        guest->taken = false;
         x->handed_over = false;
-        (void)close(fd);
         exchange_release(x);
         return false;
     }
     return true;
 }
 
-static enum MHD_Result answer_with_image(struct exchange *x)
+/* The whole image, laid out for the connection. */
+static bool send_whole(struct exchange *x, int fd)
 {
     struct image_header header;
-    const char *range =
-        MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE);
     x->size = x->snapshot->image.size;
-    if (range_parse(range, x->size, &x->first, &x->size) == RANGE_ONE) {
-        x->status = MHD_HTTP_PARTIAL_CONTENT;
-        image_header_part(x->snapshot, x->first, x->size, &header);
-    } else {
-        x->status = MHD_HTTP_OK;
-        image_header_whole(x->snapshot, connection_mss(connection_fd(x->connection)),
-                           x->server->options.extra_mss, &header);
-    }
+    x->status = MHD_HTTP_OK;
+    image_header_whole(x->snapshot, connection_mss(fd), x->server->options.extra_mss, &header);
     note_hazard(x, &header.hazard);
     x->header_size = header.size;
-    if (x->status == MHD_HTTP_OK) {
-        promising_make(x);
+    promising_make(x);
+    return hand_over(x, fd, &header);
+}
+
+static bool send_part(struct exchange *x, int fd)
+{
+    struct image_header header;
+    x->status = MHD_HTTP_PARTIAL_CONTENT;
+    image_header_part(x->snapshot, x->first, x->size, &header);
+    x->header_size = header.size;
+    return hand_over(x, fd, &header);
+}
+
+/* libmicrohttpd closes its descriptor when it is told that there will be no answer; the connection
+ * lives on in deliver.c. */
+static enum MHD_Result answer_with_image(struct exchange *x)
+{
+    struct guest *guest = guest_of(x->connection);
+    const char *range =
+        MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE);
+    int fd = guest != NULL ? fcntl(connection_fd(x->connection), F_DUPFD_CLOEXEC, 0) : -1;
+    bool part = range_parse(range, x->snapshot->image.size, &x->first, &x->size) == RANGE_ONE;
+    if (fd >= 0) {
+        guest->taken = part ? send_part(x, fd) : send_whole(x, fd);
+        if (guest->taken) {
+            return MHD_NO;
+        }
+        (void)close(fd);
     }
-    if (!hand_over(x, &header)) {
-        x->size = 0;
-        return answer_without(x, MHD_HTTP_SERVICE_UNAVAILABLE, "no descriptor or memory left",
-                              MHD_HTTP_HEADER_RETRY_AFTER, "2");
+    x->size = 0;
+    return answer_without(x, MHD_HTTP_SERVICE_UNAVAILABLE, "no descriptor or memory left",
+                          MHD_HTTP_HEADER_RETRY_AFTER, "2");
+}
+
+bool respond_at_once(struct server *server, int fd, const struct peer *peer,
+                     const struct request_head *head)
+{
+    struct store *store = server->options.store;
+    int slot = ota_slot_of_target(head->target);
+    if (head->cut || head->conditional || slot == 0 || store_path(store, slot) == NULL) {
+        return false;
     }
-    return MHD_NO;
+    struct exchange *x = exchange_new(server, NULL, peer, head->target);
+    if (x == NULL) {
+        return false;
+    }
+    x->request = (struct ota_request){ota_method_of(head->method), slot};
+    x->snapshot = x->request.method == OTA_GET ? promising_find(x) : NULL;
+    if (x->snapshot == NULL) {
+        x->snapshot = store_peek(store, slot);
+    }
+    bool sent = x->snapshot != NULL && send_whole(x, fd);
+    exchange_release(x);
+    return sent;
 }
 
 /* What clients other than devices ask: is it still the same, a part behind the end. True when that
@@ -312,7 +341,8 @@ enum MHD_Result respond_to_request(void *context, struct MHD_Connection *connect
 /* libmicrohttpd's first word about a request; what is returned becomes the request's context. */
 void *respond_begin(void *context, const char *uri, struct MHD_Connection *connection)
 {
-    return exchange_new(context, connection, uri);
+    const struct guest *guest = guest_of(connection);
+    return guest != NULL ? exchange_new(context, connection, &guest->peer, uri) : NULL;
 }
 
 void respond_end(void *context, struct MHD_Connection *connection, void **request_context,

@@ -52,9 +52,11 @@ static void on_admit(void *context, int fd, const struct sockaddr *address, sock
 {
     struct server *server = context;
     const struct peer peer = peer_of(address);
-    (void)head;
+    if (respond_at_once(server, fd, &peer, head)) {
+        return;
+    }
     if (MHD_add_connection(server->daemon, fd, address, size) != MHD_YES) { /* closes it then */
-        door_left(server->door, &peer);
+        census_leave(server->census, &peer);
     }
 }
 
@@ -70,7 +72,7 @@ static void on_closed(void *context, const struct peer *peer, const char *reason
 static void on_left(void *context, const struct peer *peer)
 {
     struct server *server = context;
-    door_left(server->door, peer);
+    census_leave(server->census, peer);
 }
 
 static struct guest *guest_new(struct MHD_Connection *connection)
@@ -95,7 +97,7 @@ static void see_off(struct server *server, struct MHD_Connection *connection,
         if (fd >= 0) {
             (void)close(fd);
         }
-        door_left(server->door, &guest->peer);
+        census_leave(server->census, &guest->peer);
     }
 }
 
@@ -182,45 +184,67 @@ static enum espimage_code start_deliverers(struct server *server, struct espimag
     return ESPIMAGE_OK;
 }
 
-static enum espimage_code start_door(struct server *server, struct espimage_error *err)
+static enum espimage_code start_doors(struct server *server, unsigned most,
+                                      struct espimage_error *err)
 {
-    unsigned most = descriptors();
-    most = most > 2 * SPARE_DESCRIPTORS ? most - SPARE_DESCRIPTORS : most / 2;
-    const struct server_options *o = &server->options;
-    const struct door_options options = {
-        .listening = server->listening,
-        .limit = o->connections != 0 && o->connections < most ? o->connections : most,
-        .address_limit = o->address_connections,
-        .waiting = most / 4,
-        .head_seconds = o->head_seconds,
-        .admit = on_admit,
-        .refuse = refuse_request,
-        .closed = on_closed,
-        .context = server};
-    server->door = door_new(&options);
-    return server->door != NULL && door_open(server->door) ? ESPIMAGE_OK : no_thread(err);
+    unsigned count = processors();
+    const struct door_options options = {.listening = server->listening,
+                                         .census = server->census,
+                                         .waiting = most / 4 / count + 1,
+                                         .head_seconds = server->options.head_seconds,
+                                         .admit = on_admit,
+                                         .refuse = refuse_request,
+                                         .closed = on_closed,
+                                         .context = server};
+    server->doors = calloc(count, sizeof(struct door *));
+    if (server->doors == NULL) {
+        return error_no_memory(err);
+    }
+    while (server->door_count < count) {
+        struct door *door = door_new(&options);
+        if (door == NULL) {
+            return no_thread(err);
+        }
+        server->doors[server->door_count++] = door;
+        if (!door_open(door)) {
+            return no_thread(err);
+        }
+    }
+    return ESPIMAGE_OK;
 }
 
 static enum espimage_code start_parts(struct server *server, struct espimage_error *err)
 {
-    server->promises = promises_new(server->options.promise_seconds, PROMISE_LIMIT);
-    server->converter = converter_new(server->options.store, respond_converted);
-    if (server->promises == NULL || server->converter == NULL) {
+    const struct server_options *o = &server->options;
+    unsigned most = descriptors();
+    most = most > 2 * SPARE_DESCRIPTORS ? most - SPARE_DESCRIPTORS : most / 2;
+    most = o->connections != 0 && o->connections < most ? o->connections : most;
+    server->census = census_new(most, o->address_connections);
+    server->promises = promises_new(o->promise_seconds, PROMISE_LIMIT);
+    server->converter = converter_new(o->store, respond_converted);
+    if (server->census == NULL || server->promises == NULL || server->converter == NULL) {
         return no_thread(err);
     }
     enum espimage_code code = start_deliverers(server, err);
     if (code == ESPIMAGE_OK) {
         code = start_daemon(server, err);
     }
-    /* The door last: from then on requests come. */
-    return code == ESPIMAGE_OK ? start_door(server, err) : code;
+    /* The doors last: from then on requests come. */
+    return code == ESPIMAGE_OK ? start_doors(server, most, err) : code;
 }
 
 /* ---- stop ---- */
 
+static void close_doors(struct server *server)
+{
+    for (unsigned i = 0; i < server->door_count; i++) {
+        door_close(server->doors[i]);
+    }
+}
+
 static void stop_parts(struct server *server)
 {
-    door_close(server->door);
+    close_doors(server);
     (void)pthread_mutex_lock(&server->lock);
     server->stopping = true;
     (void)pthread_mutex_unlock(&server->lock);
@@ -231,13 +255,17 @@ static void stop_parts(struct server *server)
     for (unsigned i = 0; i < server->deliverer_count; i++) {
         deliver_free(server->deliverers[i]);
     }
-    door_free(server->door);
+    for (unsigned i = 0; i < server->door_count; i++) {
+        door_free(server->doors[i]);
+    }
+    census_free(server->census);
     promises_free(server->promises);
     if (server->listening >= 0) {
         (void)close(server->listening);
     }
     (void)pthread_mutex_destroy(&server->lock);
     free(server->deliverers);
+    free(server->doors);
     free(server);
 }
 
@@ -282,7 +310,7 @@ static void server_stop(struct server *server, unsigned seconds)
 {
     const struct timespec tick = {0, 10000000};
     (void)shutdown(server->listening, SHUT_RDWR); /* refuses at once those who come now */
-    door_close(server->door);
+    close_doors(server);
     for (unsigned i = 0; i < seconds * 100 && is_busy(server); i++) {
         (void)nanosleep(&tick, NULL);
     }
