@@ -61,7 +61,6 @@ struct connection {
 
 struct deliver {
     struct deliver_options options;
-    pthread_t thread;
     int wake; /* eventfd */
     int epoll;
     pthread_mutex_t telling; /* held by who collects reports, until they are told; taken first */
@@ -70,7 +69,6 @@ struct deliver {
     uint64_t tick; /* the next to be done */
     struct link addresses[BUCKETS];
     unsigned count;
-    bool stop;
 };
 
 /* ---- lists ---- */
@@ -285,7 +283,7 @@ static void write_some(const struct deliver *d, struct connection *c)
     }
 }
 
-/* One look. With `ends` it frees `c` when it is over: only the thread does that. */
+/* One look. With `ends` it frees `c` when it is over: only a turn does that. */
 static struct report look(struct deliver *d, struct connection *c, double now, bool ends)
 {
     struct tcp_info info = {0};
@@ -349,7 +347,7 @@ void deliver_look(struct deliver *d, const struct peer *peer, uint64_t mark)
     (void)pthread_mutex_unlock(&d->telling);
 }
 
-/* ---- the thread ---- */
+/* ---- turns ---- */
 
 /* Those whose turn it is, some at a time. False when all had it. */
 static bool some_turns(struct deliver *d, double now)
@@ -400,24 +398,26 @@ static void look_at_events(struct deliver *d, const struct epoll_event *events, 
     }
 }
 
-static void *run(void *context)
+int deliver_fd(const struct deliver *d)
 {
-    struct deliver *d = context;
-    bool stop = false;
-    while (!stop) {
-        struct epoll_event events[EVENTS];
-        (void)pthread_mutex_lock(&d->lock);
-        bool idle = d->count == 0 && !d->stop;
-        (void)pthread_mutex_unlock(&d->lock);
-        int count = epoll_wait(d->epoll, events, EVENTS, idle ? -1 : (int)(TICK * 1000));
-        look_at_events(d, events, count);
-        while (some_turns(d, now_seconds())) {
-        }
-        (void)pthread_mutex_lock(&d->lock);
-        stop = d->stop;
-        (void)pthread_mutex_unlock(&d->lock);
+    return d->epoll;
+}
+
+int deliver_timeout(struct deliver *d)
+{
+    (void)pthread_mutex_lock(&d->lock);
+    bool idle = d->count == 0;
+    (void)pthread_mutex_unlock(&d->lock);
+    return idle ? -1 : (int)(TICK * 1000);
+}
+
+void deliver_turn(struct deliver *d)
+{
+    struct epoll_event events[EVENTS];
+    int count = epoll_wait(d->epoll, events, EVENTS, 0);
+    look_at_events(d, events, count);
+    while (some_turns(d, now_seconds())) {
     }
-    return NULL;
 }
 
 static void wake(const struct deliver *d)
@@ -453,8 +453,7 @@ struct deliver *deliver_new(const struct deliver_options *options)
     (void)pthread_mutex_init(&d->telling, NULL);
     d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     d->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (d->wake < 0 || d->epoll < 0 || !watch(d, EPOLL_CTL_ADD, d->wake, EPOLLIN, NULL) ||
-        pthread_create(&d->thread, NULL, run, d) != 0) {
+    if (d->wake < 0 || d->epoll < 0 || !watch(d, EPOLL_CTL_ADD, d->wake, EPOLLIN, NULL)) {
         close_descriptors(d);
         (void)pthread_mutex_destroy(&d->lock);
         (void)pthread_mutex_destroy(&d->telling);
@@ -469,11 +468,6 @@ void deliver_free(struct deliver *d)
     if (d == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&d->lock);
-    d->stop = true;
-    (void)pthread_mutex_unlock(&d->lock);
-    wake(d);
-    (void)pthread_join(d->thread, NULL);
     for (size_t i = 0; i < BUCKETS; i++) {
         while (d->addresses[i].next != &d->addresses[i]) {
             struct connection *c = of_address(d->addresses[i].next);

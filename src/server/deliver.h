@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Delivers images and sees connections to their end, in a thread of its own.
+/* Delivers images and sees connections to their end.
  *
  * libmicrohttpd takes the request; the answer with an image is sent from here. Devices read TCP
  * segments, so header and image leave as one stream cut every MSS bytes, from a file in memory that
@@ -27,18 +27,25 @@ enum deliver_end {
 
 struct deliver_options {
     unsigned idle_seconds; /* without progress; also the longest wait for a client to close */
-    /* All are called from the thread, or within deliver_look(). `delivered` counts what the client
-     * has acknowledged, header included. */
+    /* All are called within deliver_turn(), deliver_look() and deliver_free(). `delivered` counts
+     * what the client has acknowledged, header included. */
     void (*progress)(void *parcel, uint64_t delivered);
     void (*end)(void *parcel, uint64_t delivered, enum deliver_end how);
     void (*left)(void *context, const struct peer *peer); /* the connection is closed */
     void *context;                                        /* for left() */
 };
 
-/* NULL when there is no memory or no thread. */
+/* NULL when there is no memory or descriptor. */
 struct deliver *deliver_new(const struct deliver_options *options);
 /* Closes what is left; every parcel still open ends as DELIVER_GONE. */
 void deliver_free(struct deliver *d);
+
+/* Readable when there is something to do; deliver_turn() does it, and what is due. A turn is needed
+ * after that many milliseconds at the latest; -1: not before there is something. Turns are one
+ * thread's; all else may be called by any. */
+int deliver_fd(const struct deliver *d);
+int deliver_timeout(struct deliver *d);
+void deliver_turn(struct deliver *d);
 
 /* What is sent: a header, far below the smallest MSS, and a part of a file. */
 struct deliver_load {

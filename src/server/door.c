@@ -4,12 +4,9 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define EVENTS 256
@@ -36,13 +33,9 @@ struct visitor {
 
 struct door {
     struct door_options options;
-    pthread_t thread;
     int epoll;
-    int wake;            /* eventfd */
     struct visitor list; /* ends of the list */
-    atomic_uint waiting;
-    atomic_bool stop;
-    bool open;
+    unsigned waiting;
     bool paused; /* not accepting for a while */
     uint8_t bytes[HEAD_LONGEST];
 };
@@ -62,7 +55,7 @@ static void unlist(struct door *d, struct visitor *v)
 {
     v->prev->next = v->next;
     v->next->prev = v->prev;
-    (void)atomic_fetch_sub(&d->waiting, 1);
+    d->waiting--;
 }
 
 static void enlist(struct door *d, struct visitor *v)
@@ -71,7 +64,7 @@ static void enlist(struct door *d, struct visitor *v)
     v->prev = d->list.prev;
     v->prev->next = v;
     v->next->prev = v;
-    (void)atomic_fetch_add(&d->waiting, 1);
+    d->waiting++;
 }
 
 /* Without an answer. */
@@ -149,7 +142,7 @@ static void welcome(struct door *d, int fd, const union any_address *address, so
     v->since = now_seconds();
     v->address = *address;
     v->address_size = size;
-    if (atomic_load(&d->waiting) >= d->options.waiting) {
+    if (d->waiting >= d->options.waiting) {
         send_away(d, d->list.next, "too many connections that send no request");
     }
     enlist(d, v);
@@ -193,7 +186,7 @@ static void accept_some(struct door *d)
 }
 
 /* Milliseconds until the oldest has had its time; -1: nobody waits. */
-static int time_left(const struct door *d)
+int door_timeout(const struct door *d)
 {
     if (d->paused) {
         return PAUSE_MILLISECONDS;
@@ -213,42 +206,32 @@ static void end_the_late(struct door *d)
     }
 }
 
-static void *run(void *context)
+int door_fd(const struct door *d)
 {
-    struct door *d = context;
-    while (!atomic_load(&d->stop)) {
-        struct epoll_event events[EVENTS];
-        bool more = false;
-        int count = epoll_wait(d->epoll, events, EVENTS, time_left(d));
-        if (d->paused) {
-            pause_accepting(d, false);
-        }
-        for (int i = 0; i < count; i++) {
-            void *who = events[i].data.ptr;
-            if (who == d) {
-                more = true;
-            } else if (who != &d->wake) {
-                look(d, who, (events[i].events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0);
-            }
-        }
-        /* Afterwards, for it may send away those whose events were still to be looked at. */
-        end_the_late(d);
-        if (more) {
-            accept_some(d);
-        }
-    }
-    return NULL;
+    return d->epoll;
 }
 
-static void release(struct door *d)
+void door_turn(struct door *d)
 {
-    if (d->wake >= 0) {
-        (void)close(d->wake);
+    struct epoll_event events[EVENTS];
+    bool more = d->paused;
+    int count = epoll_wait(d->epoll, events, EVENTS, 0);
+    if (d->paused) {
+        pause_accepting(d, false);
     }
-    if (d->epoll >= 0) {
-        (void)close(d->epoll);
+    for (int i = 0; i < count; i++) {
+        void *who = events[i].data.ptr;
+        if (who == d) {
+            more = true;
+        } else {
+            look(d, who, (events[i].events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0);
+        }
     }
-    free(d);
+    /* Afterwards, for it may send away those whose events were still to be looked at. */
+    end_the_late(d);
+    if (more) {
+        accept_some(d);
+    }
 }
 
 struct door *door_new(const struct door_options *options)
@@ -260,32 +243,17 @@ struct door *door_new(const struct door_options *options)
     d->options = *options;
     d->list.next = &d->list;
     d->list.prev = &d->list;
-    d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     d->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (d->wake < 0 || d->epoll < 0 || !watch_listening(d, true) ||
-        !watch(d, d->wake, EPOLLIN, &d->wake)) {
-        release(d);
+    if (d->epoll < 0 || !watch_listening(d, true)) {
+        door_free(d);
         return NULL;
     }
     return d;
 }
 
-bool door_open(struct door *d)
-{
-    d->open = pthread_create(&d->thread, NULL, run, d) == 0;
-    return d->open;
-}
-
 void door_close(struct door *d)
 {
-    const uint64_t one = 1;
-    if (d == NULL || !d->open) {
-        return;
-    }
-    atomic_store(&d->stop, true);
-    (void)!write(d->wake, &one, sizeof one);
-    (void)pthread_join(d->thread, NULL);
-    d->open = false;
+    (void)watch_listening(d, false);
     while (d->list.next != &d->list) {
         send_away(d, d->list.next, NULL);
     }
@@ -293,13 +261,12 @@ void door_close(struct door *d)
 
 void door_free(struct door *d)
 {
-    if (d != NULL) {
-        door_close(d);
-        release(d);
+    if (d == NULL) {
+        return;
     }
-}
-
-unsigned door_waiting(struct door *d)
-{
-    return atomic_load(&d->waiting);
+    door_close(d);
+    if (d->epoll >= 0) {
+        (void)close(d->epoll);
+    }
+    free(d);
 }

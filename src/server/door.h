@@ -20,7 +20,7 @@ struct door_options {
     struct census *census; /* borrowed: who comes in is counted, and leaves it when closed here */
     unsigned waiting;      /* whose request is not whole; beyond it the oldest has to go */
     unsigned head_seconds; /* for a request to become whole */
-    /* All are called from the thread. A whole request: the connection is the callee's now. */
+    /* All are called within door_turn(). A whole request: the connection is the callee's now. */
     void (*admit)(void *context, int fd, const struct sockaddr *address, socklen_t size,
                   const struct request_head *head);
     /* One that has to be answered with an error; the connection is the callee's now. */
@@ -32,13 +32,13 @@ struct door_options {
 
 /* NULL when there is no memory or descriptor. */
 struct door *door_new(const struct door_options *options);
-/* Starts the thread: from now on connections come in. False when there is no thread to be had. */
-bool door_open(struct door *door);
+/* Readable when there is something to do; door_turn() does it, and what is due. A turn is needed
+ * after that many milliseconds at the latest; -1: not before there is something. */
+int door_fd(const struct door *door);
+int door_timeout(const struct door *door);
+void door_turn(struct door *door);
 /* Nobody comes in any more; those who wait are closed. */
 void door_close(struct door *door);
-void door_free(struct door *door); /* after door_close() */
-
-/* Connections that wait at the door. From any thread. */
-unsigned door_waiting(struct door *door);
+void door_free(struct door *door); /* accepts NULL */
 
 #endif

@@ -3,10 +3,9 @@
 #ifndef SERVER_PARTS_H
 #define SERVER_PARTS_H
 
-#include "server/deliver.h"
-#include "server/door.h"
 #include "server/exchange.h"
 #include "server/server.h"
+#include "server/worker.h"
 #include "store/promises.h"
 
 #include <microhttpd.h>
@@ -17,11 +16,9 @@ struct server {
     int listening;
     uint16_t port;
     struct census *census;
-    struct door **doors; /* owned; one a processor */
-    unsigned door_count;
     struct MHD_Daemon *daemon;
-    struct deliver **deliverers; /* owned; one a processor */
-    unsigned deliverer_count;
+    struct worker **workers; /* owned; one a processor */
+    unsigned worker_count;
     atomic_uint turn; /* which of them gets the next connection */
     struct converter *converter;
     pthread_mutex_t lock; /* guards promises and stopping, and orders events */

@@ -17,8 +17,8 @@ static const struct snapshot *find(struct exchange *x, struct promise_state *sta
 /* The deliveries that a promise is used for may have ended a moment ago, and it with them. */
 static void look_at_deliveries(const struct exchange *x, uint64_t number)
 {
-    for (unsigned i = 0; i < x->server->deliverer_count; i++) {
-        deliver_look(x->server->deliverers[i], &x->peer, number);
+    for (unsigned i = 0; i < x->server->worker_count; i++) {
+        deliver_look(worker_deliver(x->server->workers[i]), &x->peer, number);
     }
 }
 

@@ -44,7 +44,12 @@ void server_tell_exchange(struct exchange *x, enum server_event_kind kind, bool 
 
 struct deliver *server_deliverer(struct server *server)
 {
-    return server->deliverers[atomic_fetch_add(&server->turn, 1) % server->deliverer_count];
+    struct deliver *own = worker_own_deliver();
+    if (own != NULL) {
+        return own;
+    }
+    unsigned turn = atomic_fetch_add(&server->turn, 1);
+    return worker_deliver(server->workers[turn % server->worker_count]);
 }
 
 static void on_admit(void *context, int fd, const struct sockaddr *address, socklen_t size,
@@ -162,51 +167,41 @@ static enum espimage_code no_thread(struct espimage_error *err)
     return error_found(err, ESPIMAGE_ERR_MEMORY, "cannot start the server's threads");
 }
 
-static enum espimage_code start_deliverers(struct server *server, struct espimage_error *err)
+static enum espimage_code make_workers(struct server *server, unsigned most,
+                                       struct espimage_error *err)
 {
-    const struct deliver_options options = {.idle_seconds = server->options.idle_seconds,
+    unsigned count = processors();
+    const struct door_options door = {.listening = server->listening,
+                                      .census = server->census,
+                                      .waiting = most / 4 / count + 1,
+                                      .head_seconds = server->options.head_seconds,
+                                      .admit = on_admit,
+                                      .refuse = refuse_request,
+                                      .closed = on_closed,
+                                      .context = server};
+    const struct deliver_options deliver = {.idle_seconds = server->options.idle_seconds,
                                             .progress = promising_progress,
                                             .end = promising_end,
                                             .left = on_left,
                                             .context = server};
-    unsigned count = processors();
-    server->deliverers = calloc(count, sizeof(struct deliver *));
-    if (server->deliverers == NULL) {
+    server->workers = calloc(count, sizeof(struct worker *));
+    if (server->workers == NULL) {
         return error_no_memory(err);
     }
-    while (server->deliverer_count < count) {
-        struct deliver *deliverer = deliver_new(&options);
-        if (deliverer == NULL) {
+    while (server->worker_count < count) {
+        struct worker *worker = worker_new(&door, &deliver);
+        if (worker == NULL) {
             return no_thread(err);
         }
-        server->deliverers[server->deliverer_count++] = deliverer;
+        server->workers[server->worker_count++] = worker;
     }
     return ESPIMAGE_OK;
 }
 
-static enum espimage_code start_doors(struct server *server, unsigned most,
-                                      struct espimage_error *err)
+static enum espimage_code start_workers(const struct server *server, struct espimage_error *err)
 {
-    unsigned count = processors();
-    const struct door_options options = {.listening = server->listening,
-                                         .census = server->census,
-                                         .waiting = most / 4 / count + 1,
-                                         .head_seconds = server->options.head_seconds,
-                                         .admit = on_admit,
-                                         .refuse = refuse_request,
-                                         .closed = on_closed,
-                                         .context = server};
-    server->doors = calloc(count, sizeof(struct door *));
-    if (server->doors == NULL) {
-        return error_no_memory(err);
-    }
-    while (server->door_count < count) {
-        struct door *door = door_new(&options);
-        if (door == NULL) {
-            return no_thread(err);
-        }
-        server->doors[server->door_count++] = door;
-        if (!door_open(door)) {
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        if (!worker_start(server->workers[i])) {
             return no_thread(err);
         }
     }
@@ -225,20 +220,20 @@ static enum espimage_code start_parts(struct server *server, struct espimage_err
     if (server->census == NULL || server->promises == NULL || server->converter == NULL) {
         return no_thread(err);
     }
-    enum espimage_code code = start_deliverers(server, err);
+    enum espimage_code code = make_workers(server, most, err);
     if (code == ESPIMAGE_OK) {
         code = start_daemon(server, err);
     }
-    /* The doors last: from then on requests come. */
-    return code == ESPIMAGE_OK ? start_doors(server, most, err) : code;
+    /* Last: from then on requests come. */
+    return code == ESPIMAGE_OK ? start_workers(server, err) : code;
 }
 
 /* ---- stop ---- */
 
-static void close_doors(struct server *server)
+static void close_doors(const struct server *server)
 {
-    for (unsigned i = 0; i < server->door_count; i++) {
-        door_close(server->doors[i]);
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        worker_close_door(server->workers[i]);
     }
 }
 
@@ -252,11 +247,8 @@ static void stop_parts(struct server *server)
     if (server->daemon != NULL) {
         MHD_stop_daemon(server->daemon);
     }
-    for (unsigned i = 0; i < server->deliverer_count; i++) {
-        deliver_free(server->deliverers[i]);
-    }
-    for (unsigned i = 0; i < server->door_count; i++) {
-        door_free(server->doors[i]);
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        worker_free(server->workers[i]);
     }
     census_free(server->census);
     promises_free(server->promises);
@@ -264,8 +256,7 @@ static void stop_parts(struct server *server)
         (void)close(server->listening);
     }
     (void)pthread_mutex_destroy(&server->lock);
-    free(server->deliverers);
-    free(server->doors);
+    free(server->workers);
     free(server);
 }
 
@@ -300,8 +291,8 @@ static uint16_t server_port(const struct server *server)
 static bool is_busy(const struct server *server)
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < server->deliverer_count; i++) {
-        count += deliver_count(server->deliverers[i]);
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        count += deliver_count(worker_deliver(server->workers[i]));
     }
     return count > 0;
 }

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* A thread with a door and a deliverer: most connections come in, are answered and end without
+ * another thread being woken. */
+#ifndef SERVER_WORKER_H
+#define SERVER_WORKER_H
+
+#include "server/deliver.h"
+#include "server/door.h"
+
+struct worker;
+
+/* Nobody comes in before worker_start(). NULL when there is no memory or descriptor. */
+struct worker *worker_new(const struct door_options *door, const struct deliver_options *deliver);
+/* False when there is no thread to be had. */
+bool worker_start(struct worker *worker);
+/* Nobody comes in any more; deliveries go on. */
+void worker_close_door(struct worker *worker);
+/* Ends the thread and what is left. Accepts NULL. */
+void worker_free(struct worker *worker);
+
+struct deliver *worker_deliver(struct worker *worker);
+
+/* The deliverer of the worker whose thread this is, or NULL. */
+struct deliver *worker_own_deliver(void);
+
+#endif
