@@ -299,8 +299,3 @@ def test_the_window_of_devices(wire, server, read):
     """5840, whatever the MSS of the way."""
     computed, captured = computed_and_captured(wire, read, window=5840)
     assert captured == computed, f"\ncomputed {short(computed)}\ncaptured {short(captured)}"
-
-
-def test_a_large_window_that_is_no_number_of_segments(wire, server):
-    computed, captured = computed_and_captured(wire, fast)
-    assert captured == computed, f"\ncomputed {short(computed)}\ncaptured {short(captured)}"
