@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Delivers images and sees connections to their end.
  *
- * libmicrohttpd takes the request; the answer with an image is sent from here. Devices read TCP
- * segments, so header and image leave as one stream cut every MSS bytes, from a file in memory that
- * all connections share: libmicrohttpd can send from a file without copying, but then pushes the
- * header out as a segment of its own. And it is done when the kernel has taken the last byte, long
- * before a device has everything; a close with unread input, such as the stray CR that the SDK's
- * sample sends, would then be a reset that loses the rest. Here, what still arrives is thrown away,
- * this side is shut down when all is sent, and the socket is closed when the client closes too. */
+ * Devices read TCP segments, so header and image leave as one stream cut every MSS bytes, from a
+ * file in memory that all connections share. libmicrohttpd can send from a file without copying
+ * too, but pushes the header out as a segment of its own. And it is done when the kernel has taken
+ * the last byte, long before a device has everything; a close with unread input, such as the stray
+ * CR that the SDK's sample sends, would then be a reset that loses the rest. Here, what still
+ * arrives is thrown away, this side is shut down when all is sent, and the socket is closed when
+ * the client closes too. */
 #ifndef SERVER_DELIVER_H
 #define SERVER_DELIVER_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Starts and stops the parts: connections come in at the door, libmicrohttpd answers them in as
- * many X */
+/* Starts and stops the parts: the workers, in which connections come in, get their image and end,
+ * and libmicrohttpd, which has all requests that are not so plain. */
 #include "server/server.h"
 
 #include "base/error.h"
