@@ -30,6 +30,9 @@
 /* Written at once, so that everybody gets a turn. */
 #define PORTION 262144
 
+/* Reads of 4 KB at one go. */
+#define DRAINS 32
+
 #define BUCKETS 4096 /* by address */
 #define REPORTS 256  /* told in one go */
 #define EVENTS  256
@@ -136,12 +139,14 @@ static uint64_t acknowledged(int fd)
     return tcp_info(fd, &info) ? info.tcpi_bytes_acked : 0;
 }
 
-/* Throws away what the client still sends. */
+/* Throws away what the client still sends; of one that floods, a part now and the rest when more
+ * comes. */
 static void drain(struct connection *c)
 {
     char scrap[4096];
-    ssize_t got = 0;
-    while ((got = recv(c->fd, scrap, sizeof scrap, MSG_DONTWAIT)) > 0) {
+    ssize_t got = 1;
+    for (int i = 0; i < DRAINS && got > 0; i++) {
+        got = recv(c->fd, scrap, sizeof scrap, MSG_DONTWAIT);
     }
     c->peer_done = c->peer_done || got == 0;
 }
