@@ -32,6 +32,6 @@ struct request_head {
 };
 
 /* Looks at all that has come so far. */
-enum head_state head_parse(const uint8_t *bytes, size_t size, struct request_head *out);
+enum head_state head_parse(const uint8_t *bytes, size_t size, struct request_head *head);
 
 #endif

@@ -364,12 +364,13 @@ static bool some_turns(struct deliver *d, double now)
     (void)pthread_mutex_lock(&d->lock);
     while (d->tick <= until && count < REPORTS) {
         struct link *head = &d->wheel[d->tick % WHEEL];
-        if (head->next == head) {
-            d->tick++;
-        } else {
-            struct report r = look(d, of_turn(head->next), now, true);
+        struct link *next = NULL;
+        for (struct link *link = head->next; link != head && count < REPORTS; link = next) {
+            next = link->next;
+            struct report r = look(d, of_turn(link), now, true);
             count = note(reports, count, &r);
         }
+        d->tick += head->next == head ? 1 : 0;
     }
     bool more = d->tick <= until;
     (void)pthread_mutex_unlock(&d->lock);
@@ -474,12 +475,17 @@ void deliver_free(struct deliver *d)
         return;
     }
     for (size_t i = 0; i < BUCKETS; i++) {
-        while (d->addresses[i].next != &d->addresses[i]) {
-            struct connection *c = of_address(d->addresses[i].next);
+        struct link *head = &d->addresses[i];
+        struct link *next = NULL;
+        for (struct link *link = head->next; link != head; link = next) {
+            struct connection *c = of_address(link);
             struct report r = {.parcel = NULL};
+            next = link->next;
             if (c->parcel != NULL) {
                 r = end_parcel(c, DELIVER_GONE);
             }
+            r.left = true;
+            r.peer = c->peer;
             forget(d, c);
             tell(d, &r);
         }

@@ -201,8 +201,11 @@ int door_timeout(const struct door *d)
 static void end_the_late(struct door *d)
 {
     double now = now_seconds();
-    while (d->list.next != &d->list && now - d->list.next->since >= d->options.head_seconds) {
-        look(d, d->list.next, true);
+    struct visitor *next = NULL;
+    for (struct visitor *v = d->list.next;
+         v != &d->list && now - v->since >= d->options.head_seconds; v = next) {
+        next = v->next;
+        look(d, v, true);
     }
 }
 
@@ -254,8 +257,10 @@ struct door *door_new(const struct door_options *options)
 void door_close(struct door *d)
 {
     (void)watch_listening(d, false);
-    while (d->list.next != &d->list) {
-        send_away(d, d->list.next, NULL);
+    struct visitor *next = NULL;
+    for (struct visitor *v = d->list.next; v != &d->list; v = next) {
+        next = v->next;
+        send_away(d, v, NULL);
     }
 }
 

@@ -74,6 +74,9 @@ static void enlist(struct promises *p, struct promise *promise, double now)
 static void forget(struct promises *p, struct promise **link)
 {
     struct promise *promise = *link;
+    if (promise == NULL) {
+        return;
+    }
     *link = promise->next;
     unlist(p, promise);
     snapshot_release(promise->snapshot);
