@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* serve: convert on request and serve /user1.bin and /user2.bin. */
+#include "base/clock.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/serve_log.h"
+#include "cli/serve_urls.h"
+#include "cli/serve_view.h"
 #include "cli/server_module.h"
 #include "cli/signals.h"
 #include "store/elf_file.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <espimage/verify.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
+#include <espimage/version.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ static const struct option_spec serve_options[] = {
     {OPT_APP, "app", NULL, 0, "1|2", "1 2", "the slot of the one ELF, whatever it was linked for"},
     {OPT_PROFILE, "profile", NULL, 0, "PROFILE", "sdk gen_appbin esptool rboot espruino",
      "whose image to make (default sdk)"},
+    {OPT_LOG, "log", NULL, 0, "FORMAT", "text json", "what the log is written as (default text)"},
     {0, NULL, NULL, 0, NULL, NULL, NULL},
 };
 
@@ -42,6 +44,8 @@ static const struct option_spec serve_options[] = {
 #define ADDRESS_CONNECTIONS 4096
 /* What a client may take after the last byte was handed over. */
 #define STOP_SECONDS 2
+/* What the reader of the log may take after that. */
+#define LOG_SECONDS 2
 
 struct serving {
     const char *address;
@@ -57,12 +61,27 @@ struct serving {
     struct elf_file elfs[2]; /* firmware is let go once they are classified */
     size_t elf_count;
     struct store *store;
-    /* Events come from the server's thread. */
-    bool show_progress;
-    bool progress_shown;
-    struct timespec progress_at;
+    bool json;
+    json_t *slots; /* as the log has them; NULL once it has */
+    struct serve_view *view;
+    double began;
+    /* Events come one at a time. */
+    uint64_t requests;
+    uint64_t downloads;
+    uint64_t turned_away;
     int done_fd; /* readable when --once has been satisfied */
 };
+
+static enum espimage_code log_option(const char *value, struct serving *s,
+                                     struct espimage_error *err)
+{
+    s->json = text_same(value, "json");
+    if (!s->json && !text_same(value, "text")) {
+        error_found(err, ESPIMAGE_ERR_USAGE, "unknown value '%s'", value);
+        return error_wanted(err, "text or json");
+    }
+    return ESPIMAGE_OK;
+}
 
 static enum espimage_code set_option(void *context, enum option_id id, const char *value,
                                      struct espimage_error *err)
@@ -75,6 +94,7 @@ static enum espimage_code set_option(void *context, enum option_id id, const cha
     case OPT_MSS: return number_option(value, 536, 65535, &s->mss, err);
     case OPT_ONCE: s->once = true; return ESPIMAGE_OK;
     case OPT_APP: return app_option(value, &s->app, err);
+    case OPT_LOG: return log_option(value, s, err);
     case OPT_PROFILE: return profile_option(value, &s->profile, err);
     default: return flash_option(&s->flash, id, value, err);
     }
@@ -168,19 +188,6 @@ static int assign_elfs(struct serving *s)
     return status;
 }
 
-/* What devices would refuse must not be served without a word. */
-static void warn_of_refusal(const struct serving *s, int slot, const struct snapshot *snapshot)
-{
-    struct espimage_verify_options rules = {s->map, (uint8_t)slot, 0, false};
-    struct espimage_report report;
-    espimage_verify(snapshot->image.data, snapshot->image.size, &rules, &report);
-    const struct espimage_verdict *v = &report.verdicts[ESPIMAGE_CONSUMER_OTA3];
-    if (!v->accepts) {
-        (void)fprintf(stderr, PROGRAM ": %s: warning: devices will refuse this image: %s: %s\n",
-                      shown(snapshot->path).text, v->because->rule->name, v->because->found);
-    }
-}
-
 /* Waits a little for an ELF that is being written. */
 static enum espimage_code first_snapshot(struct serving *s, int slot,
                                          const struct snapshot **snapshot,
@@ -199,6 +206,60 @@ static enum espimage_code first_snapshot(struct serving *s, int slot,
     return code;
 }
 
+/* ---- what is said ---- */
+
+/* What devices would refuse must not be served without a word. */
+static void warn_of_refusal(const struct serving *s, int slot, const struct snapshot *snapshot,
+                            struct espimage_notes *notes)
+{
+    struct espimage_verify_options rules = {s->map, (uint8_t)slot, 0, false};
+    struct espimage_report report;
+    espimage_verify(snapshot->image.data, snapshot->image.size, &rules, &report);
+    const struct espimage_verdict *v = &report.verdicts[ESPIMAGE_CONSUMER_OTA3];
+    if (!v->accepts) {
+        note_add(notes, "devices will refuse this image: %s: %s", v->because->rule->name,
+                 v->because->found);
+    }
+}
+
+static void introduce_text(const struct serving *s, int slot, const struct snapshot *snapshot,
+                           const char *reason)
+{
+    if (s->json) {
+        return;
+    }
+    if (snapshot == NULL) {
+        (void)printf("APP%d: (none); %s\n", slot, reason);
+    } else {
+        (void)printf("APP%d: %s, %zu bytes of %u, sha256 %.16s\n", slot, shown(snapshot->path).text,
+                     snapshot->image.size, s->map->slot_limit, snapshot->sha256);
+    }
+}
+
+static void introduce_json(struct serving *s, int slot, const struct snapshot *snapshot,
+                           const char *reason, const struct espimage_notes *notes)
+{
+    const char *path = store_path(s->store, slot);
+    json_t *one = json_pack(
+        "{s:i, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "slot", slot, "elf",
+        path != NULL ? json_text(path) : json_null(), "size",
+        snapshot != NULL ? json_integer((json_int_t)snapshot->image.size) : json_null(), "sha256",
+        snapshot != NULL ? json_string(snapshot->sha256) : json_null(), "link",
+        json_hex(s->map->link[slot - 1], 8), "slot_limit", (json_int_t)s->map->slot_limit,
+        "warnings", json_notes(notes), "reason", reason != NULL ? json_text(reason) : json_null());
+    (void)json_array_append_new(s->slots, one);
+}
+
+static void introduce_as(struct serving *s, int slot, const struct snapshot *snapshot,
+                         const char *reason, const struct espimage_notes *notes)
+{
+    introduce_text(s, slot, snapshot, reason);
+    introduce_json(s, slot, snapshot, reason, notes);
+    if (snapshot != NULL) {
+        print_warnings(snapshot->path, notes);
+    }
+}
+
 /* Converts once, so that what is wrong is said now and not to the first device. */
 static bool introduce(struct serving *s, int slot)
 {
@@ -206,161 +267,116 @@ static bool introduce(struct serving *s, int slot)
     const struct snapshot *snapshot = NULL;
     struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
     struct espimage_error err;
+    char reason[sizeof(struct shown) + 64];
 
     if (path == NULL) {
-        (void)printf("APP%d: (none); link one at 0x%08X with %s\n", slot, s->map->link[slot - 1],
-                     s->map->script[slot - 1]);
+        (void)snprintf(reason, sizeof reason, "link one at 0x%08X with %s", s->map->link[slot - 1],
+                       s->map->script[slot - 1]);
+        introduce_as(s, slot, NULL, reason, &notes);
         return false;
     }
     if (first_snapshot(s, slot, &snapshot, &notes, &err) != ESPIMAGE_OK) {
         (void)print_error(&err);
-        (void)printf("APP%d: (none); %s cannot be converted\n", slot, shown(path).text);
+        (void)snprintf(reason, sizeof reason, "%s cannot be converted", shown(path).text);
+        introduce_as(s, slot, NULL, reason, &notes);
         return false;
     }
-    (void)printf("APP%d: %s, %zu bytes of %u, sha256 %.16s\n", slot, shown(path).text,
-                 snapshot->image.size, s->map->slot_limit, snapshot->sha256);
-    print_warnings(path, &notes);
-    warn_of_refusal(s, slot, snapshot);
+    warn_of_refusal(s, slot, snapshot, &notes);
+    introduce_as(s, slot, snapshot, NULL, &notes);
     snapshot_release(snapshot);
     return true;
 }
 
-/* ---- URLs ---- */
-
-static void print_urls(const struct serving *s, const char *host, uint16_t port)
+static void announce_text(const struct serving *s, uint16_t port, const json_t *urls)
 {
-    const char *open = strchr(host, ':') != NULL ? "[" : "";
-    const char *close = open[0] != '\0' ? "]" : "";
-    for (int slot = 1; slot <= 2; slot++) {
-        if (store_path(s->store, slot) != NULL) {
-            (void)printf("  http://%s%s%s:%u/user%d.bin\n", open, host, close, port, slot);
-        }
-    }
-}
-
-static void print_interface_urls(const struct serving *s, int family, bool loopback, uint16_t port)
-{
-    struct ifaddrs *all = NULL;
-    if (getifaddrs(&all) != 0) {
-        return;
-    }
-    for (struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
-        char text[INET6_ADDRSTRLEN];
-        if (i->ifa_addr == NULL || i->ifa_addr->sa_family != family ||
-            (i->ifa_flags & IFF_UP) == 0 || ((i->ifa_flags & IFF_LOOPBACK) != 0) != loopback) {
-            continue;
-        }
-        /* Link-local IPv6 needs a scope that a URL cannot carry. */
-        if (family == AF_INET) {
-            struct sockaddr_in v4;
-            memcpy(&v4, i->ifa_addr, sizeof v4);
-            (void)inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
-        } else {
-            struct sockaddr_in6 v6;
-            memcpy(&v6, i->ifa_addr, sizeof v6);
-            if (IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr)) {
-                continue;
-            }
-            (void)inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
-        }
-        print_urls(s, text, port);
-    }
-    freeifaddrs(all);
-}
-
-static void announce(const struct serving *s, uint16_t port)
-{
+    size_t i = 0;
+    const json_t *url = NULL;
     (void)printf("Serving on port %u, flash map %s%s:\n", port, s->map->name,
                  s->map_assumed ? " (assumed; give --flash-size)" : "");
-    bool v4 = strcmp(s->address, "0.0.0.0") == 0;
-    if (!v4 && strcmp(s->address, "::") != 0) {
-        print_urls(s, s->address, port);
+    json_array_foreach(urls, i, url)
+    {
+        (void)printf("  %s\n", json_string_value(url));
+    }
+}
+
+/* Takes both arrays. */
+static void announce_json(const struct serving *s, uint16_t port, json_t *urls, json_t *slots)
+{
+    const char *from = s->map_assumed ? "assumed" : s->flash.map != NULL ? "option" : "addresses";
+    char *line = serve_log_record(
+        "started", json_pack("{s:s, s:i, s:s, s:o, s:s, s:s, s:s, s:o}", "version",
+                             espimage_version(), "port", (int)port, "bind", s->address, "urls",
+                             urls, "flash_map", s->map->name, "flash_map_from", from, "profile",
+                             espimage_profile_name(s->profile), "slots", slots));
+    (void)fputs(line != NULL ? line : "", stdout);
+    free(line);
+}
+
+static void announce(struct serving *s, uint16_t port)
+{
+    const bool slots[2] = {store_path(s->store, 1) != NULL, store_path(s->store, 2) != NULL};
+    json_t *urls = serve_urls(s->address, port, slots);
+    if (s->json) {
+        announce_json(s, port, urls, s->slots);
+        s->slots = NULL;
     } else {
-        print_interface_urls(s, AF_INET, false, port);
-        if (!v4) {
-            print_interface_urls(s, AF_INET6, false, port);
+        announce_text(s, port, urls);
+        json_decref(urls);
+    }
+    (void)fflush(stdout);
+}
+
+static void warn(const struct serving *s, const struct server_event *e)
+{
+    const char *path = e->slot != 0 ? store_path(s->store, e->slot) : NULL;
+    for (size_t i = 0; e->notes != NULL && path != NULL && i < e->notes->count; i++) {
+        serve_view_line(s->view, stderr, serve_log_warning(path, e->notes->text[i]));
+        if (s->json) {
+            serve_view_line(
+                s->view, stdout,
+                serve_log_record("warning",
+                                 json_pack("{s:i, s:o, s:o}", "slot", e->slot, "elf",
+                                           json_text(path), "text", json_text(e->notes->text[i]))));
         }
-        print_interface_urls(s, AF_INET, true, port);
-    }
-    (void)fflush(stdout);
-}
-
-/* ---- events ---- */
-
-#define BAR_WIDTH        20
-#define PROGRESS_SECONDS 0.1
-
-static void clear_progress(struct serving *s)
-{
-    if (s->progress_shown) {
-        (void)fputs("\r\033[K", stderr);
-        s->progress_shown = false;
     }
 }
 
-static void show_progress(struct serving *s, const struct server_event *e)
+static void count(struct serving *s, const struct server_event *e)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    double passed = (double)(now.tv_sec - s->progress_at.tv_sec) +
-                    (double)(now.tv_nsec - s->progress_at.tv_nsec) / 1000000000.0;
-    if (!s->show_progress || e->size == 0 || (passed < PROGRESS_SECONDS && e->sent < e->size)) {
-        return;
-    }
-    char cells[BAR_WIDTH + 1];
-    memset(cells, '.', BAR_WIDTH);
-    memset(cells, '#', (size_t)(e->sent * BAR_WIDTH / e->size));
-    cells[BAR_WIDTH] = '\0';
-    (void)fprintf(stderr, "\r\033[K%s user%d [%s] %3u %%", e->client, e->slot, cells,
-                  (unsigned)(e->sent * 100 / e->size));
-    s->progress_shown = true;
-    s->progress_at = now;
+    s->requests += e->kind == SERVER_REQUEST;
+    s->downloads += e->complete;
+    s->turned_away += e->kind == SERVER_TURNED_AWAY;
 }
 
-static void log_request(const struct serving *s, const struct server_event *e)
+static void say_stopped(const struct serving *s, const char *because)
 {
-    (void)s;
-    (void)printf("%s %s %s", e->client, e->method, e->target);
-    if (e->slot != 0) {
-        (void)printf(" user%d", e->slot);
+    if (s->json) {
+        serve_view_line(
+            s->view, stdout,
+            serve_log_record("stopped", json_pack("{s:s, s:f, s:I, s:I, s:I, s:I}", "because",
+                                                  because, "seconds", now_seconds() - s->began,
+                                                  "requests", (json_int_t)s->requests, "downloads",
+                                                  (json_int_t)s->downloads, "turned_away",
+                                                  (json_int_t)s->turned_away, "lost",
+                                                  (json_int_t)serve_view_lost(s->view))));
     }
-    (void)printf(" %u", e->status);
-    if (e->size != 0 && strcmp(e->method, "HEAD") == 0) {
-        (void)printf(" build %u, told %ju bytes", e->build, (uintmax_t)e->size);
-    } else if (e->size != 0) {
-        (void)printf(" build %u%s, %ju of %ju bytes", e->build, e->promised ? " as promised" : "",
-                     (uintmax_t)e->sent, (uintmax_t)e->size);
-    }
-    (void)printf(" %.2f s", e->seconds);
-    if (e->reason != NULL) {
-        (void)printf(": %s", e->reason);
-    }
-    (void)printf("\n");
-    (void)fflush(stdout);
-}
-
-static void log_turned_away(const struct server_event *e)
-{
-    (void)printf("%s turned away: %s\n", e->client, e->reason);
-    (void)fflush(stdout);
 }
 
 static void on_event(void *context, const struct server_event *e)
 {
     struct serving *s = context;
     if (e->kind == SERVER_PROGRESS) {
-        show_progress(s, e);
+        if (serve_view_progress(s->view, e) && s->json) {
+            serve_view_line(s->view, stdout, serve_log_json(e));
+        }
         return;
     }
-    clear_progress(s);
-    if (e->kind == SERVER_TURNED_AWAY) {
-        log_turned_away(e);
-        return;
+    count(s, e);
+    if (e->kind == SERVER_REQUEST) {
+        serve_view_done(s->view, e);
+        warn(s, e);
     }
-    if (e->notes != NULL && e->slot != 0 && store_path(s->store, e->slot) != NULL) {
-        print_warnings(store_path(s->store, e->slot), e->notes);
-    }
-    log_request(s, e);
+    serve_view_line(s->view, stdout, s->json ? serve_log_json(e) : serve_log_text(e));
     if (s->once && e->complete) {
         const uint64_t one = 1;
         (void)!write(s->done_fd, &one, sizeof one);
@@ -369,21 +385,18 @@ static void on_event(void *context, const struct server_event *e)
 
 /* ---- running ---- */
 
-/* Waits for SIGINT or SIGTERM, or for the download that --once waits for. */
-static void wait_for_end(const struct serving *s, int signal_fd)
+/* Waits for SIGINT or SIGTERM, or for the download that --once waits for; returns which it was. */
+static const char *wait_for_end(const struct serving *s, int signal_fd)
 {
     struct pollfd wait[] = {{signal_fd, POLLIN, 0}, {s->done_fd, POLLIN, 0}};
     while (poll(wait, 2, -1) < 0 && errno == EINTR) {
     }
+    return (wait[0].revents & POLLIN) != 0 ? "signal" : "once";
 }
 
-static int run_server(struct serving *s)
+static enum espimage_code start(struct serving *s, const struct server_module **module,
+                                struct server **server, struct espimage_error *err)
 {
-    struct espimage_error err;
-    struct server *server = NULL;
-    const struct server_module *module = NULL;
-    int status = 0;
-    int signal_fd = signals_to_descriptor();
     const struct server_options options = {.address = s->address,
                                            .port = (uint16_t)s->port,
                                            .idle_seconds = IDLE_SECONDS,
@@ -394,20 +407,45 @@ static int run_server(struct serving *s)
                                            .store = s->store,
                                            .event = on_event,
                                            .context = s};
+    s->began = now_seconds();
+    s->view = serve_view_new(s->json);
+    if (s->view == NULL) {
+        return error_no_memory(err);
+    }
+    enum espimage_code code = server_module_load(module, err);
+    return code == ESPIMAGE_OK ? (*module)->start(&options, server, err) : code;
+}
+
+/* Lines are printed only after the announcement. */
+static void serve_until_end(struct serving *s, const struct server_module *module,
+                            struct server *server, int signal_fd)
+{
+    announce(s, module->port(server));
+    if (!serve_view_start(s->view)) {
+        (void)fputs(PROGRAM ": no thread for the log: it comes at the end\n", stderr);
+    }
+    const char *because = wait_for_end(s, signal_fd);
+    module->stop(server, STOP_SECONDS);
+    say_stopped(s, because);
+}
+
+static int run_server(struct serving *s)
+{
+    struct espimage_error err;
+    struct server *server = NULL;
+    const struct server_module *module = NULL;
+    int status = 0;
+    int signal_fd = signals_to_descriptor();
     s->done_fd = eventfd(0, EFD_CLOEXEC);
-    s->show_progress = isatty(STDERR_FILENO) != 0;
     if (signal_fd < 0 || s->done_fd < 0) {
         error_found(&err, ESPIMAGE_ERR_IO, "cannot wait for signals: %s", strerror(errno));
         status = print_error(&err);
-    } else if (server_module_load(&module, &err) != ESPIMAGE_OK ||
-               module->start(&options, &server, &err) != ESPIMAGE_OK) {
+    } else if (start(s, &module, &server, &err) != ESPIMAGE_OK) {
         status = print_error(&err);
     } else {
-        announce(s, module->port(server));
-        wait_for_end(s, signal_fd);
-        module->stop(server, STOP_SECONDS);
-        clear_progress(s);
+        serve_until_end(s, module, server, signal_fd);
     }
+    serve_view_free(s->view, LOG_SECONDS);
     if (signal_fd >= 0) {
         (void)close(signal_fd);
     }
@@ -429,6 +467,7 @@ static int serve(struct serving *s, char **paths, size_t count)
     if (s->store == NULL) {
         return status;
     }
+    s->slots = json_array();
     bool app1 = introduce(s, 1);
     bool app2 = introduce(s, 2);
     if (!app1 && !app2) {
@@ -454,6 +493,7 @@ static int run(const struct command *self, int argc, char **argv)
         return usage_error("serve: --app goes with one ELF");
     }
     status = serve(&s, argv + first, count);
+    json_decref(s.slots);
     store_free(s.store);
     return status;
 }

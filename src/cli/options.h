@@ -29,6 +29,7 @@ enum option_id {
     OPT_IROM_CHECKSUM,
     OPT_JSON,
     OPT_LOAD,
+    OPT_LOG,
     OPT_MSS,
     OPT_NO_BOOT,
     OPT_ONCE,

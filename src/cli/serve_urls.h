@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLI_SERVE_URLS_H
+#define CLI_SERVE_URLS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The URLs of the slots that there are, for every address at which a server that listens on
+ * `address` can be reached, those of this computer alone last. A new array of strings. */
+json_t *serve_urls(const char *address, uint16_t port, const bool slots[2]);
+
+#endif

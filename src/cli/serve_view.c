@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/serve_view.h"
+
+#include "base/clock.h"
+#include "cli/live.h"
+#include "cli/output.h"
+#include "cli/transfers.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define DRAW_SECONDS   0.1
+#define REPORT_SECONDS 1.0
+/* Kept for a reader that is not there. */
+#define KEPT_BYTES (16U << 20)
+
+#define ERASE "\r\033[J"
+
+struct line {
+    struct line *next;
+    FILE *stream;
+    char *text; /* owned */
+};
+
+struct serve_view {
+    bool live; /* there may be a block */
+    bool same; /* stdout is a terminal too */
+    bool colour;
+    bool started;
+    pthread_t thread;
+
+    pthread_mutex_t lock; /* guards all down to `patient_until` */
+    pthread_cond_t changed;
+    struct transfers *transfers; /* NULL: nobody wants to know */
+    struct line *first;
+    struct line **end;
+    size_t kept; /* bytes */
+    size_t lost;
+    bool stop;
+    double patient_until;
+
+    /* The thread's. */
+    double drawn_at;
+    size_t lost_told;
+    unsigned shown; /* lines of the block on the terminal */
+    struct live_screen screen;
+    char block[LIVE_ROWS][LIVE_LINE]; /* as shown */
+    char next[LIVE_ROWS][LIVE_LINE];
+};
+
+/* ---- the screen ---- */
+
+static bool knows_sequences(void)
+{
+    const char *term = getenv("TERM");
+    return term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
+}
+
+/* Somebody else's turn, after `serve &`. */
+static bool in_background(void)
+{
+    pid_t group = tcgetpgrp(STDERR_FILENO);
+    return group > 0 && group != getpgrp();
+}
+
+static struct live_screen look_at_screen(bool colour)
+{
+    struct live_screen screen = {23, 79, colour};
+    struct winsize size = {0};
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0) {
+        screen.rows = size.ws_row > 1U ? size.ws_row - 1U : 1;
+        screen.columns = size.ws_col > 1U ? size.ws_col - 1U : 1;
+    }
+    return screen;
+}
+
+/* The cursor rests at the start of the block: whatever becomes of the lines when the window
+ * changes, the block is what is below. */
+static void erase(struct serve_view *view)
+{
+    if (view->shown > 0) {
+        (void)fputs(ERASE, stderr);
+        (void)fflush(stderr);
+        view->shown = 0;
+    }
+}
+
+static bool is_as_shown(const struct serve_view *view, const struct live_screen *screen,
+                        unsigned count)
+{
+    bool same = count == view->shown && screen->rows == view->screen.rows &&
+                screen->columns == view->screen.columns;
+    for (unsigned i = 0; same && i < count; i++) {
+        same = strcmp(view->next[i], view->block[i]) == 0;
+    }
+    return same;
+}
+
+/* Draws over what is there, so that nothing flickers. */
+static void draw(struct serve_view *view, const struct live_screen *screen, unsigned count)
+{
+    if (count == 0) {
+        erase(view);
+        return;
+    }
+    if (is_as_shown(view, screen, count)) {
+        return;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        (void)fprintf(stderr, "%s%s\033[K", i == 0 ? "\r" : "\r\n", view->next[i]);
+    }
+    (void)fputs("\033[J\r", stderr);
+    if (count > 1) {
+        (void)fprintf(stderr, "\033[%uA", count - 1);
+    }
+    (void)fflush(stderr);
+    memcpy(view->block, view->next, (size_t)count * sizeof view->block[0]);
+    view->shown = count;
+    view->screen = *screen;
+}
+
+/* ---- lines ---- */
+
+static bool is_impatient(struct serve_view *view)
+{
+    (void)pthread_mutex_lock(&view->lock);
+    bool impatient = view->stop && now_seconds() >= view->patient_until;
+    (void)pthread_mutex_unlock(&view->lock);
+    return impatient;
+}
+
+/* Waits for a terminal that was halted, or for the other end of a pipe. */
+static bool wait_for_room(struct serve_view *view, int fd)
+{
+    struct pollfd room = {fd, POLLOUT, 0};
+    while (poll(&room, 1, 100) == 0) {
+        if (is_impatient(view)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void print(struct serve_view *view, const struct line *line)
+{
+    if (line->stream == stderr || view->same) {
+        erase(view);
+    }
+    if (wait_for_room(view, fileno(line->stream))) {
+        (void)fputs(line->text, line->stream);
+        (void)fflush(line->stream);
+    }
+}
+
+static void print_all(struct serve_view *view, struct line *line)
+{
+    while (line != NULL) {
+        struct line *next = line->next;
+        print(view, line);
+        (void)pthread_mutex_lock(&view->lock);
+        view->kept -= strlen(line->text);
+        (void)pthread_mutex_unlock(&view->lock);
+        free(line->text);
+        free(line);
+        line = next;
+    }
+}
+
+static void tell_lost(struct serve_view *view)
+{
+    size_t lost = serve_view_lost(view);
+    if (lost != view->lost_told) {
+        erase(view);
+        (void)fprintf(stderr,
+                      PROGRAM ": warning: %zu lines were lost: nobody reads standard output\n",
+                      lost - view->lost_told);
+        view->lost_told = lost;
+    }
+}
+
+/* ---- the thread ---- */
+
+/* With the lock held. Waits until there is something to do; while there is a block, until it is
+ * time to draw. */
+static void wait_for_work(struct serve_view *view)
+{
+    while (!view->stop) {
+        bool active = view->live && transfers_count(view->transfers) > 0;
+        if (view->first == NULL && !active && view->shown == 0) {
+            (void)pthread_cond_wait(&view->changed, &view->lock);
+            continue;
+        }
+        double at = view->drawn_at + DRAW_SECONDS;
+        if (!view->live || now_seconds() >= at) {
+            return;
+        }
+        const struct timespec until = {(time_t)at, (long)((at - (double)(time_t)at) * 1e9)};
+        (void)pthread_cond_timedwait(&view->changed, &view->lock, &until);
+    }
+}
+
+static void *run(void *context)
+{
+    struct serve_view *view = context;
+    bool stop = false;
+    while (!stop) {
+        unsigned count = 0;
+        (void)pthread_mutex_lock(&view->lock);
+        wait_for_work(view);
+        struct live_screen screen = {0};
+        bool hidden = view->live && in_background();
+        if (view->live && !view->stop && !hidden) {
+            screen = look_at_screen(view->colour);
+            count = live_block(view->next, view->transfers, &screen, now_seconds());
+        }
+        struct line *lines = view->first;
+        view->first = NULL;
+        view->end = &view->first;
+        stop = view->stop;
+        (void)pthread_mutex_unlock(&view->lock);
+        view->drawn_at = now_seconds();
+        view->shown = hidden ? 0 : view->shown; /* what is there now belongs to others */
+        print_all(view, lines);
+        if (wait_for_room(view, STDERR_FILENO)) {
+            tell_lost(view);
+            draw(view, &screen, count);
+        }
+    }
+    return NULL;
+}
+
+/* ---- for the server ---- */
+
+static void init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(condition, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+}
+
+struct serve_view *serve_view_new(bool follows)
+{
+    struct serve_view *view = calloc(1, sizeof *view);
+    if (view == NULL) {
+        return NULL;
+    }
+    const char *no_color = getenv("NO_COLOR");
+    view->live = isatty(STDERR_FILENO) != 0 && knows_sequences();
+    view->same = isatty(STDOUT_FILENO) != 0;
+    view->colour = no_color == NULL || no_color[0] == '\0';
+    view->end = &view->first;
+    view->transfers = view->live || follows ? transfers_new() : NULL;
+    if ((view->live || follows) && view->transfers == NULL) {
+        free(view);
+        return NULL;
+    }
+    (void)pthread_mutex_init(&view->lock, NULL);
+    init_condition(&view->changed);
+    return view;
+}
+
+bool serve_view_start(struct serve_view *view)
+{
+    view->started = pthread_create(&view->thread, NULL, run, view) == 0;
+    return view->started;
+}
+
+void serve_view_free(struct serve_view *view, double patience)
+{
+    if (view == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&view->lock);
+    view->stop = true;
+    view->patient_until = now_seconds() + patience;
+    (void)pthread_cond_signal(&view->changed);
+    (void)pthread_mutex_unlock(&view->lock);
+    if (view->started) {
+        (void)pthread_join(view->thread, NULL);
+    } else {
+        print_all(view, view->first);
+    }
+    (void)pthread_cond_destroy(&view->changed);
+    (void)pthread_mutex_destroy(&view->lock);
+    transfers_free(view->transfers);
+    free(view);
+}
+
+void serve_view_line(struct serve_view *view, FILE *stream, char *text)
+{
+    struct line *line = text != NULL ? malloc(sizeof *line) : NULL;
+    if (line == NULL) {
+        free(text);
+        return;
+    }
+    size_t length = strlen(text);
+    *line = (struct line){NULL, stream, text};
+    (void)pthread_mutex_lock(&view->lock);
+    bool room = view->kept + length <= KEPT_BYTES;
+    if (room) {
+        view->kept += length;
+        *view->end = line;
+        view->end = &line->next;
+        (void)pthread_cond_signal(&view->changed);
+    } else {
+        view->lost++;
+    }
+    (void)pthread_mutex_unlock(&view->lock);
+    if (!room) {
+        free(text);
+        free(line);
+    }
+}
+
+size_t serve_view_lost(struct serve_view *view)
+{
+    (void)pthread_mutex_lock(&view->lock);
+    size_t lost = view->lost;
+    (void)pthread_mutex_unlock(&view->lock);
+    return lost;
+}
+
+bool serve_view_progress(struct serve_view *view, const struct server_event *event)
+{
+    if (view->transfers == NULL || strcmp(event->method, "GET") != 0) {
+        return false;
+    }
+    double now = now_seconds();
+    (void)pthread_mutex_lock(&view->lock);
+    bool first = transfers_count(view->transfers) == 0;
+    struct transfer *transfer = transfers_note(view->transfers, event, now);
+    bool due =
+        transfer != NULL && (transfer->reported <= 0 || now - transfer->reported >= REPORT_SECONDS);
+    if (due) {
+        transfer->reported = now;
+    }
+    if (first && view->live) {
+        (void)pthread_cond_signal(&view->changed);
+    }
+    (void)pthread_mutex_unlock(&view->lock);
+    return due;
+}
+
+void serve_view_done(struct serve_view *view, const struct server_event *event)
+{
+    if (view->transfers != NULL) {
+        (void)pthread_mutex_lock(&view->lock);
+        transfers_end(view->transfers, event);
+        (void)pthread_mutex_unlock(&view->lock);
+    }
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/transfers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS 4096
+/* A speed is that of about so many seconds. */
+#define MEMORY_SECONDS 3.0
+
+struct transfers {
+    struct transfer *buckets[BUCKETS];
+    struct transfer *first;
+    struct transfer *last;
+    size_t count;
+};
+
+struct transfers *transfers_new(void)
+{
+    return calloc(1, sizeof(struct transfers));
+}
+
+void transfers_free(struct transfers *transfers)
+{
+    struct transfer *next = transfers != NULL ? transfers->first : NULL;
+    while (next != NULL) {
+        struct transfer *one = next;
+        next = one->next;
+        free(one);
+    }
+    free(transfers);
+}
+
+/* FNV-1a of address and port. */
+static size_t bucket_of(const struct server_event *event)
+{
+    uint32_t hash = 2166136261U ^ event->client_port;
+    for (const char *c = event->client; *c != '\0'; c++) {
+        hash = (hash ^ (unsigned char)*c) * 16777619U;
+    }
+    return (hash ^ hash >> 16) % BUCKETS;
+}
+
+/* Where the pointer to it is, or would be. */
+static struct transfer **find(struct transfers *transfers, const struct server_event *event)
+{
+    struct transfer **at = &transfers->buckets[bucket_of(event)];
+    while (*at != NULL &&
+           ((*at)->port != event->client_port || strcmp((*at)->client, event->client) != 0)) {
+        at = &(*at)->chain;
+    }
+    return at;
+}
+
+static struct transfer *add(struct transfers *transfers, struct transfer **at,
+                            const struct server_event *event, double now)
+{
+    struct transfer *one = calloc(1, sizeof *one);
+    if (one == NULL) {
+        return NULL;
+    }
+    (void)snprintf(one->client, sizeof one->client, "%s", event->client);
+    one->port = event->client_port;
+    one->slot = event->slot;
+    one->moved = now - event->seconds;
+    one->prev = transfers->last;
+    *(one->prev != NULL ? &one->prev->next : &transfers->first) = one;
+    transfers->last = one;
+    transfers->count++;
+    *at = one;
+    return one;
+}
+
+static void move(struct transfer *one, const struct server_event *event, double now)
+{
+    double passed = now - one->moved;
+    one->size = event->size;
+    if (event->sent <= one->sent || passed <= 0) {
+        return;
+    }
+    double rate = (double)(event->sent - one->sent) / passed;
+    double weight = one->rate > 0 ? passed / (passed + MEMORY_SECONDS) : 1;
+    one->rate += (rate - one->rate) * weight;
+    one->sent = event->sent;
+    one->moved = now;
+}
+
+struct transfer *transfers_note(struct transfers *transfers, const struct server_event *event,
+                                double now)
+{
+    struct transfer **at = find(transfers, event);
+    struct transfer *one = *at != NULL ? *at : add(transfers, at, event, now);
+    if (one != NULL) {
+        move(one, event, now);
+    }
+    return one;
+}
+
+void transfers_end(struct transfers *transfers, const struct server_event *event)
+{
+    struct transfer **at = find(transfers, event);
+    struct transfer *one = *at;
+    if (one == NULL) {
+        return;
+    }
+    *at = one->chain;
+    *(one->prev != NULL ? &one->prev->next : &transfers->first) = one->next;
+    *(one->next != NULL ? &one->next->prev : &transfers->last) = one->prev;
+    transfers->count--;
+    free(one);
+}
+
+size_t transfers_count(const struct transfers *transfers)
+{
+    return transfers->count;
+}
+
+const struct transfer *transfers_first(const struct transfers *transfers)
+{
+    return transfers->first;
+}
