@@ -49,11 +49,6 @@ void live_time(char to[LIVE_TIME], double seconds)
     }
 }
 
-static double seconds_left(const struct transfer *t)
-{
-    return t->rate > 0 && t->sent <= t->size ? (double)(t->size - t->sent) / t->rate : -1;
-}
-
 static void pace(char *to, size_t size, const struct transfer *t, double now)
 {
     char speed[LIVE_SPEED];
@@ -63,16 +58,18 @@ static void pace(char *to, size_t size, const struct transfer *t, double now)
         (void)snprintf(to, size, "silent for %.0f s", silent);
         return;
     }
-    live_speed(speed, t->rate);
-    live_time(time, seconds_left(t));
+    double rate = transfer_rate(t, now);
+    live_speed(speed, rate);
+    live_time(time, rate > 0 && t->sent <= t->size ? (double)(t->size - t->sent) / rate : -1);
     (void)snprintf(to, size, "%10s %7s left", speed, time);
 }
 
+/* 0 where it would leave no room for the rest. */
 static unsigned bar_cells(unsigned columns, unsigned width)
 {
     unsigned taken = BESIDES + width;
     unsigned room = columns > taken ? columns - taken : 0;
-    return room < NARROWEST_BAR ? NARROWEST_BAR : room > WIDEST_BAR ? WIDEST_BAR : room;
+    return room < NARROWEST_BAR ? 0 : room > WIDEST_BAR ? WIDEST_BAR : room;
 }
 
 /* Copies the line with the cells [first, last) in colour, as far as they are there. */
@@ -97,14 +94,15 @@ void live_line(char to[LIVE_LINE], const struct transfer *transfer,
     unsigned columns = screen->columns < LIVE_COLUMNS ? screen->columns : LIVE_COLUMNS;
     unsigned percent =
         transfer->sent < transfer->size ? (unsigned)(transfer->sent * 100 / transfer->size) : 100;
-    live_bar(bar, bar_cells(columns, (unsigned)width), transfer->sent, transfer->size);
+    unsigned cells = bar_cells(columns, (unsigned)width);
+    live_bar(bar, cells, transfer->sent, transfer->size);
     pace(rest, sizeof rest, transfer, now);
-    int head = snprintf(line, (size_t)columns + 1, "%-*s user%d [", width, transfer->client,
-                        transfer->slot);
-    (void)snprintf(line, (size_t)columns + 1, "%-*s user%d [%s] %3u %% %s", width, transfer->client,
-                   transfer->slot, bar, percent, rest);
+    (void)snprintf(line, (size_t)columns + 1, "%-*s user%d %s%s%s%3u %% %s", width,
+                   transfer->client, transfer->slot, cells > 0 ? "[" : "", bar,
+                   cells > 0 ? "] " : "", percent, rest);
     size_t full = screen->colour ? strspn(bar, "#") : 0;
-    colour(to, line, (size_t)head, (size_t)head + full);
+    size_t first = strcspn(line, "#");
+    colour(to, line, first, first + full);
 }
 
 static int widest_address(const struct transfer *t, unsigned count)

@@ -63,13 +63,21 @@ static struct transfer *add(struct transfers *transfers, struct transfer **at,
     (void)snprintf(one->client, sizeof one->client, "%s", event->client);
     one->port = event->client_port;
     one->slot = event->slot;
-    one->moved = now - event->seconds;
+    one->began = now - event->seconds;
+    one->moved = one->began;
     one->prev = transfers->last;
     *(one->prev != NULL ? &one->prev->next : &transfers->first) = one;
     transfers->last = one;
     transfers->count++;
     *at = one;
     return one;
+}
+
+/* How much of the past counts: all of it at first. */
+static double memory(const struct transfer *one)
+{
+    double age = one->moved - one->began;
+    return age < MEMORY_SECONDS ? age : MEMORY_SECONDS;
 }
 
 static void move(struct transfer *one, const struct server_event *event, double now)
@@ -79,11 +87,17 @@ static void move(struct transfer *one, const struct server_event *event, double 
     if (event->sent <= one->sent || passed <= 0) {
         return;
     }
-    double rate = (double)(event->sent - one->sent) / passed;
-    double weight = one->rate > 0 ? passed / (passed + MEMORY_SECONDS) : 1;
-    one->rate += (rate - one->rate) * weight;
+    double past = memory(one);
+    one->rate = (one->rate * past + (double)(event->sent - one->sent)) / (past + passed);
     one->sent = event->sent;
     one->moved = now;
+}
+
+double transfer_rate(const struct transfer *transfer, double now)
+{
+    double past = memory(transfer);
+    double silent = now > transfer->moved ? now - transfer->moved : 0;
+    return past > 0 ? transfer->rate * past / (past + silent) : 0;
 }
 
 struct transfer *transfers_note(struct transfers *transfers, const struct server_event *event,

@@ -17,8 +17,9 @@ struct transfer {
     int slot;
     uint64_t sent;
     uint64_t size;
-    double moved;    /* when `sent` last grew; in the caller's clock, as all times here */
-    double rate;     /* bytes a second, of late; 0: not known */
+    double began;    /* in the caller's clock, as all times here */
+    double moved;    /* when `sent` last grew */
+    double rate;     /* bytes a second at that time; see transfer_rate() */
     double reported; /* for who uses the table; 0 at first */
 };
 
@@ -32,6 +33,9 @@ struct transfer *transfers_note(struct transfers *transfers, const struct server
                                 double now);
 /* After SERVER_REQUEST, whether it was known or not. */
 void transfers_end(struct transfers *transfers, const struct server_event *event);
+
+/* Bytes a second of late, silence included; 0: not known. */
+double transfer_rate(const struct transfer *transfer, double now);
 
 size_t transfers_count(const struct transfers *transfers);
 const struct transfer *transfers_first(const struct transfers *transfers);
