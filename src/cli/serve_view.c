@@ -137,23 +137,30 @@ static bool is_impatient(struct serve_view *view)
 static bool wait_for_room(struct serve_view *view, int fd)
 {
     struct pollfd room = {fd, POLLOUT, 0};
-    while (poll(&room, 1, 100) == 0) {
-        if (is_impatient(view)) {
-            return false;
+    bool impatient = false;
+    do {
+        impatient = is_impatient(view);
+        if (poll(&room, 1, impatient ? 0 : 100) > 0) {
+            return true;
         }
-    }
-    return true;
+    } while (!impatient);
+    return false;
 }
 
 static void print(struct serve_view *view, const struct line *line)
 {
-    if (line->stream == stderr || view->same) {
+    bool room = wait_for_room(view, fileno(line->stream));
+    if (room && (line->stream == stderr || view->same)) {
         erase(view);
     }
-    if (wait_for_room(view, fileno(line->stream))) {
+    if (room) {
         (void)fputs(line->text, line->stream);
         (void)fflush(line->stream);
     }
+    (void)pthread_mutex_lock(&view->lock);
+    view->kept -= strlen(line->text);
+    view->lost += !room;
+    (void)pthread_mutex_unlock(&view->lock);
 }
 
 static void print_all(struct serve_view *view, struct line *line)
@@ -161,9 +168,6 @@ static void print_all(struct serve_view *view, struct line *line)
     while (line != NULL) {
         struct line *next = line->next;
         print(view, line);
-        (void)pthread_mutex_lock(&view->lock);
-        view->kept -= strlen(line->text);
-        (void)pthread_mutex_unlock(&view->lock);
         free(line->text);
         free(line);
         line = next;
@@ -175,8 +179,7 @@ static void tell_lost(struct serve_view *view)
     size_t lost = serve_view_lost(view);
     if (lost != view->lost_told) {
         erase(view);
-        (void)fprintf(stderr,
-                      PROGRAM ": warning: %zu lines were lost: nobody reads standard output\n",
+        (void)fprintf(stderr, PROGRAM ": warning: %zu lines of the log were lost: nobody read it\n",
                       lost - view->lost_told);
         view->lost_told = lost;
     }
@@ -226,7 +229,9 @@ static void *run(void *context)
         view->shown = hidden ? 0 : view->shown; /* what is there now belongs to others */
         print_all(view, lines);
         if (wait_for_room(view, STDERR_FILENO)) {
-            tell_lost(view);
+            if (stop || !is_impatient(view)) { /* or there are more to come */
+                tell_lost(view);
+            }
             draw(view, &screen, count);
         }
     }

@@ -2,9 +2,7 @@
 """serve: what it says, what it serves when files change, how it ends."""
 
 import os
-import pty
 import re
-import select
 import signal
 import socket
 import struct
@@ -488,43 +486,6 @@ def test_request_in_small_pieces(serve, firmware):
 
 
 # ---- progress ----
-
-def test_progress_on_a_terminal(serve, firmware):
-    ours, theirs = pty.openpty()
-    server = serve(firmware.path("2MB-c1.large"), stderr=theirs)
-    os.close(theirs)
-    with server.connect(receive_buffer=4096) as s:
-        s.sendall(GET % 1)
-        begin = time.monotonic()
-        size = 0
-        while True:
-            part = s.recv(8192 if time.monotonic() - begin < 0.5 else 65536)
-            if not part:
-                break
-            size += len(part)
-            if time.monotonic() - begin < 0.5:
-                time.sleep(0.01)
-    assert size > 590000
-    server.wait_for("GET /user1")
-    assert server.stop() == OK
-    seen = b""
-    while select.select([ours], [], [], 0.2)[0]:
-        try:
-            part = os.read(ours, 65536)
-        except OSError:
-            break
-        if not part:
-            break
-        seen += part
-    os.close(ours)
-    bars = re.findall(rb"127\.0\.0\.1 user1 \[(#*)(\.*)\] +(\d+) %", seen)
-    assert len(bars) >= 2, seen
-    assert all(len(done) + len(left) == 20 for done, left, _ in bars)
-    percents = [int(p) for _, _, p in bars]
-    assert percents == sorted(percents) and percents[-1] <= 100
-    assert seen.endswith(b"\r\x1b[K"), "the line is clear at the end"
-    assert "\x1b" not in server.log() and "[#" not in server.log()
-
 
 def test_no_progress_without_a_terminal(serve, firmware):
     server = serve(firmware.path("2MB-c1.large"))

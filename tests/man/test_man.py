@@ -637,7 +637,7 @@ def serve_example(command, cwd):
             image = None
             port = None
             for line in server.stdout:
-                port = re.search(r"^Serving on port (\d+)", line) or port
+                port = re.search(r"(?:^Serving on port |\"port\":)(\d+)", line) or port
                 if "/user1.bin" in line:
                     break
             else:
