@@ -64,6 +64,8 @@ struct serving {
     bool json;
     json_t *slots; /* as the log has them; NULL once it has */
     struct serve_view *view;
+    const struct server_module *module;
+    struct server *server;
     double began;
     /* Events come one at a time. */
     uint64_t requests;
@@ -394,8 +396,7 @@ static const char *wait_for_end(const struct serving *s, int signal_fd)
     return (wait[0].revents & POLLIN) != 0 ? "signal" : "once";
 }
 
-static enum espimage_code start(struct serving *s, const struct server_module **module,
-                                struct server **server, struct espimage_error *err)
+static enum espimage_code start(struct serving *s, struct espimage_error *err)
 {
     const struct server_options options = {.address = s->address,
                                            .port = (uint16_t)s->port,
@@ -412,38 +413,35 @@ static enum espimage_code start(struct serving *s, const struct server_module **
     if (s->view == NULL) {
         return error_no_memory(err);
     }
-    enum espimage_code code = server_module_load(module, err);
-    return code == ESPIMAGE_OK ? (*module)->start(&options, server, err) : code;
+    enum espimage_code code = server_module_load(&s->module, err);
+    return code == ESPIMAGE_OK ? s->module->start(&options, &s->server, err) : code;
 }
 
 /* Lines are printed only after the announcement. */
-static void serve_until_end(struct serving *s, const struct server_module *module,
-                            struct server *server, int signal_fd)
+static void serve_until_end(struct serving *s, int signal_fd)
 {
-    announce(s, module->port(server));
+    announce(s, s->module->port(s->server));
     if (!serve_view_start(s->view)) {
         (void)fputs(PROGRAM ": no thread for the log: it comes at the end\n", stderr);
     }
     const char *because = wait_for_end(s, signal_fd);
-    module->stop(server, STOP_SECONDS);
+    s->module->stop(s->server, STOP_SECONDS);
     say_stopped(s, because);
 }
 
 static int run_server(struct serving *s)
 {
     struct espimage_error err;
-    struct server *server = NULL;
-    const struct server_module *module = NULL;
     int status = 0;
     int signal_fd = signals_to_descriptor();
     s->done_fd = eventfd(0, EFD_CLOEXEC);
     if (signal_fd < 0 || s->done_fd < 0) {
         error_found(&err, ESPIMAGE_ERR_IO, "cannot wait for signals: %s", strerror(errno));
         status = print_error(&err);
-    } else if (start(s, &module, &server, &err) != ESPIMAGE_OK) {
+    } else if (start(s, &err) != ESPIMAGE_OK) {
         status = print_error(&err);
     } else {
-        serve_until_end(s, module, server, signal_fd);
+        serve_until_end(s, signal_fd);
     }
     serve_view_free(s->view, LOG_SECONDS);
     if (signal_fd >= 0) {
