@@ -38,3 +38,4 @@ install(FILES ${PROJECT_BINARY_DIR}/completion/zsh/espimagetool
 install(FILES ${PROJECT_BINARY_DIR}/completion/fish/espimagetool
   DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME espimagetool.fish)
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN *.md)
