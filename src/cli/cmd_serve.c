@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* serve: convert on request and serve /user1.bin and /user2.bin. */
+#include "base/clock.h"
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/serve_safety.h"
 #include "cli/server_module.h"
 #include "cli/signals.h"
 #include "store/elf_file.h"
@@ -14,17 +16,19 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 static const struct option_spec serve_options[] = {
     {OPT_PORT, "port", NULL, 'p', "PORT", NULL, "TCP port (default 8888); 0 takes a free one"},
-    {OPT_BIND, "bind", NULL, 0, "ADDRESS", NULL, "listen on this address only (default 0.0.0.0)"},
+    {OPT_BIND, "bind", NULL, 0, "ADDRESS", NULL, "address or interface to use (default 0.0.0.0)"},
     {OPT_ONCE, "once", NULL, 0, NULL, NULL, "end after the first complete download"},
     {OPT_PROMISE, "promise", NULL, 0, "SECONDS", NULL,
      "keep what HEAD announced for GET (default 600)"},
@@ -36,12 +40,10 @@ static const struct option_spec serve_options[] = {
 };
 
 #define DEFAULT_PORT 8888
-/* Devices stall for seconds while they erase and write. */
-#define IDLE_SECONDS        120
-#define HEAD_SECONDS        30
-#define ADDRESS_CONNECTIONS 4096
 /* What a client may take after the last byte was handed over. */
 #define STOP_SECONDS 2
+/* Milliseconds between looks at what still runs. */
+#define DRAIN_TICK 20
 
 struct serving {
     const char *address;
@@ -52,11 +54,15 @@ struct serving {
     uint8_t app;
     enum espimage_profile profile;
     struct flash_settings flash;
+    struct safety safety;
     const struct espimage_flash_map *map;
     bool map_assumed;
     struct elf_file elfs[2]; /* firmware is let go once they are classified */
     size_t elf_count;
     struct store *store;
+    unsigned builds[2]; /* that were told */
+    const struct server_module *module;
+    struct server *server;
     /* Events come from the server's thread. */
     bool show_progress;
     bool progress_shown;
@@ -76,8 +82,10 @@ static enum espimage_code set_option(void *context, enum option_id id, const cha
     case OPT_ONCE: s->once = true; return ESPIMAGE_OK;
     case OPT_APP: return app_option(value, &s->app, err);
     case OPT_PROFILE: return profile_option(value, &s->profile, err);
-    default: return flash_option(&s->flash, id, value, err);
+    default: break;
     }
+    enum espimage_code code = safety_option(&s->safety, id, value, err);
+    return code == ESPIMAGE_OK ? flash_option(&s->flash, id, value, err) : code;
 }
 
 /* ---- which ELF is which ---- */
@@ -221,8 +229,36 @@ static bool introduce(struct serving *s, int slot)
                  snapshot->image.size, s->map->slot_limit, snapshot->sha256);
     print_warnings(path, &notes);
     warn_of_refusal(s, slot, snapshot);
+    s->builds[slot - 1] = snapshot->build;
     snapshot_release(snapshot);
     return true;
+}
+
+/* Converts now what has changed, and says so. */
+static void look_again(struct serving *s, int slot)
+{
+    const char *path = store_path(s->store, slot);
+    const struct snapshot *snapshot = NULL;
+    struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
+    struct espimage_error err;
+    char text[ESPIMAGE_ERROR_LINE + 32];
+    char line[ESPIMAGE_ERROR_LINE];
+    if (path == NULL) {
+        return;
+    }
+    if (first_snapshot(s, slot, &snapshot, &notes, &err) != ESPIMAGE_OK) {
+        (void)snprintf(text, sizeof text, "APP%d: not converted: %s", slot,
+                       espimage_error_line(&err, line, sizeof line));
+    } else {
+        unsigned before = s->builds[slot - 1];
+        s->builds[slot - 1] = snapshot->build;
+        (void)snprintf(text, sizeof text, "APP%d: %s: %zu bytes, sha256 %.16s, build %u", slot,
+                       before == snapshot->build ? "unchanged" : "changed", snapshot->image.size,
+                       snapshot->sha256, snapshot->build);
+        snapshot_release(snapshot);
+    }
+    s->module->notice(s->server, text);
+    print_warnings(path, &notes);
 }
 
 /* ---- URLs ---- */
@@ -231,9 +267,11 @@ static void print_urls(const struct serving *s, const char *host, uint16_t port)
 {
     const char *open = strchr(host, ':') != NULL ? "[" : "";
     const char *close = open[0] != '\0' ? "]" : "";
+    const char *token = s->safety.path_token;
     for (int slot = 1; slot <= 2; slot++) {
         if (store_path(s->store, slot) != NULL) {
-            (void)printf("  http://%s%s%s:%u/user%d.bin\n", open, host, close, port, slot);
+            (void)printf("  http://%s%s%s:%u%s%s/user%d.bin\n", open, host, close, port,
+                         token != NULL ? "/" : "", token != NULL ? token : "", slot);
         }
     }
 }
@@ -268,13 +306,17 @@ static void print_interface_urls(const struct serving *s, int family, bool loopb
     freeifaddrs(all);
 }
 
-static void announce(const struct serving *s, uint16_t port)
+static void announce(const struct serving *s)
 {
-    (void)printf("Serving on port %u, flash map %s%s:\n", port, s->map->name,
+    const struct server_facts facts = s->module->facts(s->server);
+    uint16_t port = facts.port;
+    safety_print(&s->safety, &facts);
+    (void)printf("Serving on port %u%s, flash map %s%s:\n", port,
+                 facts.inherited ? " (passed by systemd)" : "", s->map->name,
                  s->map_assumed ? " (assumed; give --flash-size)" : "");
-    bool v4 = strcmp(s->address, "0.0.0.0") == 0;
-    if (!v4 && strcmp(s->address, "::") != 0) {
-        print_urls(s, s->address, port);
+    bool v4 = strcmp(facts.address, "0.0.0.0") == 0;
+    if (!v4 && strcmp(facts.address, "::") != 0) {
+        print_urls(s, facts.address, port);
     } else {
         print_interface_urls(s, AF_INET, false, port);
         if (!v4) {
@@ -341,7 +383,11 @@ static void log_request(const struct serving *s, const struct server_event *e)
 
 static void log_turned_away(const struct server_event *e)
 {
-    (void)printf("%s turned away: %s\n", e->client, e->reason);
+    if (e->kind == SERVER_NOTICE) {
+        (void)printf("%s\n", e->reason);
+    } else {
+        (void)printf("%s turned away: %s\n", e->client, e->reason);
+    }
     (void)fflush(stdout);
 }
 
@@ -352,8 +398,11 @@ static void on_event(void *context, const struct server_event *e)
         show_progress(s, e);
         return;
     }
+    if (e->quiet) {
+        return;
+    }
     clear_progress(s);
-    if (e->kind == SERVER_TURNED_AWAY) {
+    if (e->kind == SERVER_TURNED_AWAY || e->kind == SERVER_NOTICE) {
         log_turned_away(e);
         return;
     }
@@ -369,44 +418,95 @@ static void on_event(void *context, const struct server_event *e)
 
 /* ---- running ---- */
 
-/* Waits for SIGINT or SIGTERM, or for the download that --once waits for. */
-static void wait_for_end(const struct serving *s, int signal_fd)
+/* The terminal that serve was started on has been closed; SIGHUP without that is a request. */
+static bool terminal_is_gone(void)
 {
-    struct pollfd wait[] = {{signal_fd, POLLIN, 0}, {s->done_fd, POLLIN, 0}};
-    while (poll(wait, 2, -1) < 0 && errno == EINTR) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        struct pollfd look = {fd, 0, 0};
+        struct stat status;
+        if (fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && poll(&look, 1, 0) > 0 &&
+            (look.revents & POLLHUP) != 0) {
+            return true;
+        }
     }
+    return false;
+}
+
+/* Waits for a signal that ends it, true, or for the download that --once waits for. */
+static bool wait_for_end(struct serving *s, int signal_fd)
+{
+    for (;;) {
+        struct pollfd wait[] = {{signal_fd, POLLIN, 0}, {s->done_fd, POLLIN, 0}};
+        if (poll(wait, 2, -1) < 0) {
+            continue;
+        }
+        if (wait[1].revents != 0) {
+            return false;
+        }
+        if (signals_next(signal_fd, 0) != SIGHUP || terminal_is_gone()) {
+            return true;
+        }
+        look_again(s, 1);
+        look_again(s, 2);
+    }
+}
+
+/* Nobody new; downloads that run may finish, until the time is over or SIGINT comes. False then. */
+static bool drain(const struct serving *s, int signal_fd)
+{
+    char text[128];
+    double end = now_seconds() + s->safety.drain_seconds;
+    unsigned running = s->module->close(s->server);
+    if (running > 0 && s->safety.drain_seconds > 0) {
+        (void)snprintf(text, sizeof text,
+                       "ending: %u request%s still being answered, for up to %u s; Ctrl-C ends now",
+                       running, running == 1 ? " is" : "s are", s->safety.drain_seconds);
+        s->module->notice(s->server, text);
+    }
+    while (s->module->close(s->server) > 0) {
+        if (now_seconds() >= end || signals_next(signal_fd, DRAIN_TICK) == SIGINT) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void run_until_end(struct serving *s, int signal_fd)
+{
+    bool finished = !wait_for_end(s, signal_fd) || drain(s, signal_fd);
+    s->module->stop(s->server, finished ? STOP_SECONDS : 0);
+    clear_progress(s);
+}
+
+static enum espimage_code start_server(struct serving *s, struct espimage_error *err)
+{
+    struct server_options options = {.address = s->address,
+                                     .port = (uint16_t)s->port,
+                                     .promise_seconds = s->promise_seconds,
+                                     .extra_mss = (uint16_t)s->mss,
+                                     .store = s->store,
+                                     .event = on_event,
+                                     .context = s};
+    safety_apply(&s->safety, &options);
+    enum espimage_code code = server_module_load(&s->module, err);
+    return code == ESPIMAGE_OK ? s->module->start(&options, &s->server, err) : code;
 }
 
 static int run_server(struct serving *s)
 {
     struct espimage_error err;
-    struct server *server = NULL;
-    const struct server_module *module = NULL;
     int status = 0;
-    int signal_fd = signals_to_descriptor();
-    const struct server_options options = {.address = s->address,
-                                           .port = (uint16_t)s->port,
-                                           .idle_seconds = IDLE_SECONDS,
-                                           .promise_seconds = s->promise_seconds,
-                                           .head_seconds = HEAD_SECONDS,
-                                           .address_connections = ADDRESS_CONNECTIONS,
-                                           .extra_mss = (uint16_t)s->mss,
-                                           .store = s->store,
-                                           .event = on_event,
-                                           .context = s};
+    int signal_fd = signals_to_descriptor(true);
     s->done_fd = eventfd(0, EFD_CLOEXEC);
     s->show_progress = isatty(STDERR_FILENO) != 0;
     if (signal_fd < 0 || s->done_fd < 0) {
         error_found(&err, ESPIMAGE_ERR_IO, "cannot wait for signals: %s", strerror(errno));
         status = print_error(&err);
-    } else if (server_module_load(&module, &err) != ESPIMAGE_OK ||
-               module->start(&options, &server, &err) != ESPIMAGE_OK) {
+    } else if (start_server(s, &err) != ESPIMAGE_OK) {
         status = print_error(&err);
     } else {
-        announce(s, module->port(server));
-        wait_for_end(s, signal_fd);
-        module->stop(server, STOP_SECONDS);
-        clear_progress(s);
+        announce(s);
+        run_until_end(s, signal_fd);
     }
     if (signal_fd >= 0) {
         (void)close(signal_fd);
@@ -439,8 +539,11 @@ static int serve(struct serving *s, char **paths, size_t count)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-    struct serving s = {
-        .address = "0.0.0.0", .port = DEFAULT_PORT, .promise_seconds = 600, .done_fd = -1};
+    struct serving s = {.address = "0.0.0.0",
+                        .port = DEFAULT_PORT,
+                        .promise_seconds = 600,
+                        .safety = SAFETY_INIT,
+                        .done_fd = -1};
     int first = 0;
     int status = options_parse(self, argc, argv, set_option, &s, &first);
     if (status != OPTIONS_GO_ON) {
@@ -466,6 +569,6 @@ const struct command cmd_serve = {
     .details = "Which ELF is for which slot is told by its link address. A changed ELF is\n"
                "converted again when it is next asked for. Ctrl-C ends it.",
     .example = PROGRAM " serve app1.elf app2.elf",
-    .groups = {serve_options, flash_options, help_options, NULL},
+    .groups = {serve_options, safety_options, flash_options, help_options, NULL},
     .run = run,
 };
