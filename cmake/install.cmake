@@ -39,3 +39,12 @@ install(FILES ${PROJECT_BINARY_DIR}/completion/fish/espimagetool
   DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME espimagetool.fish)
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN *.md)
+
+# For a computer that serves updates all the time; see docs/security.md.
+option(ESPIMAGE_SYSTEMD "Install the systemd units" OFF)
+set(ESPIMAGE_UNIT_DIR lib/systemd/system CACHE STRING "Where the systemd units go")
+configure_file(packaging/espimagetool.service.in espimagetool.service @ONLY)
+if(ESPIMAGE_SYSTEMD)
+  install(FILES ${PROJECT_BINARY_DIR}/espimagetool.service packaging/espimagetool.socket
+    DESTINATION ${ESPIMAGE_UNIT_DIR})
+endif()

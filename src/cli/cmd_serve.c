@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/serve_log.h"
+#include "cli/serve_safety.h"
 #include "cli/serve_urls.h"
 #include "cli/serve_view.h"
 #include "cli/server_module.h"
@@ -16,16 +17,18 @@
 #include <espimage/verify.h>
 #include <espimage/version.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 static const struct option_spec serve_options[] = {
     {OPT_PORT, "port", NULL, 'p', "PORT", NULL, "TCP port (default 8888); 0 takes a free one"},
-    {OPT_BIND, "bind", NULL, 0, "ADDRESS", NULL, "listen on this address only (default 0.0.0.0)"},
+    {OPT_BIND, "bind", NULL, 0, "ADDRESS", NULL, "address or interface to use (default 0.0.0.0)"},
     {OPT_ONCE, "once", NULL, 0, NULL, NULL, "end after the first complete download"},
     {OPT_PROMISE, "promise", NULL, 0, "SECONDS", NULL,
      "keep what HEAD announced for GET (default 600)"},
@@ -38,14 +41,12 @@ static const struct option_spec serve_options[] = {
 };
 
 #define DEFAULT_PORT 8888
-/* Devices stall for seconds while they erase and write. */
-#define IDLE_SECONDS        120
-#define HEAD_SECONDS        30
-#define ADDRESS_CONNECTIONS 4096
 /* What a client may take after the last byte was handed over. */
 #define STOP_SECONDS 2
 /* What the reader of the log may take after that. */
 #define LOG_SECONDS 2
+/* Milliseconds between looks at what still runs. */
+#define DRAIN_TICK 20
 
 struct serving {
     const char *address;
@@ -56,6 +57,7 @@ struct serving {
     uint8_t app;
     enum espimage_profile profile;
     struct flash_settings flash;
+    struct safety safety;
     const struct espimage_flash_map *map;
     bool map_assumed;
     struct elf_file elfs[2]; /* firmware is let go once they are classified */
@@ -64,6 +66,7 @@ struct serving {
     bool json;
     json_t *slots; /* as the log has them; NULL once it has */
     struct serve_view *view;
+    unsigned builds[2]; /* that were told */
     const struct server_module *module;
     struct server *server;
     double began;
@@ -98,8 +101,10 @@ static enum espimage_code set_option(void *context, enum option_id id, const cha
     case OPT_APP: return app_option(value, &s->app, err);
     case OPT_LOG: return log_option(value, s, err);
     case OPT_PROFILE: return profile_option(value, &s->profile, err);
-    default: return flash_option(&s->flash, id, value, err);
+    default: break;
     }
+    enum espimage_code code = safety_option(&s->safety, id, value, err);
+    return code == ESPIMAGE_OK ? flash_option(&s->flash, id, value, err) : code;
 }
 
 /* ---- which ELF is which ---- */
@@ -285,15 +290,19 @@ static bool introduce(struct serving *s, int slot)
     }
     warn_of_refusal(s, slot, snapshot, &notes);
     introduce_as(s, slot, snapshot, NULL, &notes);
+    s->builds[slot - 1] = snapshot->build;
     snapshot_release(snapshot);
     return true;
 }
 
-static void announce_text(const struct serving *s, uint16_t port, const json_t *urls)
+static void announce_text(const struct serving *s, const struct server_facts *facts,
+                          const json_t *urls)
 {
     size_t i = 0;
     const json_t *url = NULL;
-    (void)printf("Serving on port %u, flash map %s%s:\n", port, s->map->name,
+    safety_print(facts);
+    (void)printf("Serving on port %u%s, flash map %s%s:\n", facts->port,
+                 facts->inherited ? " (passed by systemd)" : "", s->map->name,
                  s->map_assumed ? " (assumed; give --flash-size)" : "");
     json_array_foreach(urls, i, url)
     {
@@ -302,45 +311,77 @@ static void announce_text(const struct serving *s, uint16_t port, const json_t *
 }
 
 /* Takes both arrays. */
-static void announce_json(const struct serving *s, uint16_t port, json_t *urls, json_t *slots)
+static void announce_json(const struct serving *s, const struct server_facts *facts, json_t *urls,
+                          json_t *slots)
 {
     const char *from = s->map_assumed ? "assumed" : s->flash.map != NULL ? "option" : "addresses";
     char *line = serve_log_record(
-        "started", json_pack("{s:s, s:i, s:s, s:o, s:s, s:s, s:s, s:o}", "version",
-                             espimage_version(), "port", (int)port, "bind", s->address, "urls",
-                             urls, "flash_map", s->map->name, "flash_map_from", from, "profile",
-                             espimage_profile_name(s->profile), "slots", slots));
+        "started",
+        json_pack("{s:s, s:i, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:s, s:o}", "version",
+                  espimage_version(), "port", (int)facts->port, "bind", facts->address, "urls",
+                  urls, "flash_map", s->map->name, "flash_map_from", from, "profile",
+                  espimage_profile_name(s->profile), "connections", (json_int_t)facts->connections,
+                  "connections_per_address", (json_int_t)facts->address_connections, "protection",
+                  facts->protection, "slots", slots));
     (void)fputs(line != NULL ? line : "", stdout);
     free(line);
 }
 
-static void announce(struct serving *s, uint16_t port)
+static void announce(struct serving *s)
 {
+    const struct server_facts facts = s->module->facts(s->server);
     const bool slots[2] = {store_path(s->store, 1) != NULL, store_path(s->store, 2) != NULL};
-    json_t *urls = serve_urls(s->address, port, slots);
+    json_t *urls = serve_urls(facts.address, facts.port, s->safety.path_token, slots);
+    safety_warn(&s->safety, &facts);
     if (s->json) {
-        announce_json(s, port, urls, s->slots);
+        announce_json(s, &facts, urls, s->slots);
         s->slots = NULL;
     } else {
-        announce_text(s, port, urls);
+        announce_text(s, &facts, urls);
         json_decref(urls);
     }
     (void)fflush(stdout);
 }
 
-static void warn(const struct serving *s, const struct server_event *e)
+static void warn_of(const struct serving *s, int slot, const struct espimage_notes *notes)
 {
-    const char *path = e->slot != 0 ? store_path(s->store, e->slot) : NULL;
-    for (size_t i = 0; e->notes != NULL && path != NULL && i < e->notes->count; i++) {
-        serve_view_line(s->view, stderr, serve_log_warning(path, e->notes->text[i]));
+    const char *path = slot != 0 ? store_path(s->store, slot) : NULL;
+    for (size_t i = 0; notes != NULL && path != NULL && i < notes->count; i++) {
+        serve_view_line(s->view, stderr, serve_log_warning(path, notes->text[i]));
         if (s->json) {
-            serve_view_line(
-                s->view, stdout,
-                serve_log_record("warning",
-                                 json_pack("{s:i, s:o, s:o}", "slot", e->slot, "elf",
-                                           json_text(path), "text", json_text(e->notes->text[i]))));
+            serve_view_line(s->view, stdout,
+                            serve_log_record("warning", json_pack("{s:i, s:o, s:o}", "slot", slot,
+                                                                  "elf", json_text(path), "text",
+                                                                  json_text(notes->text[i]))));
         }
     }
+}
+
+/* Converts now what has changed, and says so. */
+static void look_again(struct serving *s, int slot)
+{
+    const char *path = store_path(s->store, slot);
+    const struct snapshot *snapshot = NULL;
+    struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
+    struct espimage_error err;
+    char text[ESPIMAGE_ERROR_LINE + 32];
+    char line[ESPIMAGE_ERROR_LINE];
+    if (path == NULL) {
+        return;
+    }
+    if (first_snapshot(s, slot, &snapshot, &notes, &err) != ESPIMAGE_OK) {
+        (void)snprintf(text, sizeof text, "APP%d: not converted: %s", slot,
+                       espimage_error_line(&err, line, sizeof line));
+    } else {
+        unsigned before = s->builds[slot - 1];
+        s->builds[slot - 1] = snapshot->build;
+        (void)snprintf(text, sizeof text, "APP%d: %s: %zu bytes, sha256 %.16s, build %u", slot,
+                       before == snapshot->build ? "unchanged" : "changed", snapshot->image.size,
+                       snapshot->sha256, snapshot->build);
+        snapshot_release(snapshot);
+    }
+    s->module->notice(s->server, text);
+    warn_of(s, slot, &notes);
 }
 
 static void count(struct serving *s, const struct server_event *e)
@@ -373,10 +414,14 @@ static void on_event(void *context, const struct server_event *e)
         }
         return;
     }
+    if (e->quiet) {
+        count(s, e);
+        return;
+    }
     count(s, e);
     if (e->kind == SERVER_REQUEST) {
         serve_view_done(s->view, e);
-        warn(s, e);
+        warn_of(s, e->slot, e->notes);
     }
     serve_view_line(s->view, stdout, s->json ? serve_log_json(e) : serve_log_text(e));
     if (s->once && e->complete) {
@@ -387,27 +432,69 @@ static void on_event(void *context, const struct server_event *e)
 
 /* ---- running ---- */
 
-/* Waits for SIGINT or SIGTERM, or for the download that --once waits for; returns which it was. */
-static const char *wait_for_end(const struct serving *s, int signal_fd)
+/* The terminal that serve was started on has been closed; SIGHUP without that is a request. */
+static bool terminal_is_gone(void)
 {
-    struct pollfd wait[] = {{signal_fd, POLLIN, 0}, {s->done_fd, POLLIN, 0}};
-    while (poll(wait, 2, -1) < 0 && errno == EINTR) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        struct pollfd look = {fd, 0, 0};
+        struct stat status;
+        if (fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && poll(&look, 1, 0) > 0 &&
+            (look.revents & POLLHUP) != 0) {
+            return true;
+        }
     }
-    return (wait[0].revents & POLLIN) != 0 ? "signal" : "once";
+    return false;
+}
+
+/* Waits for a signal that ends it, or for the download that --once waits for; says which it was. */
+static const char *wait_for_end(struct serving *s, int signal_fd)
+{
+    for (;;) {
+        struct pollfd wait[] = {{signal_fd, POLLIN, 0}, {s->done_fd, POLLIN, 0}};
+        if (poll(wait, 2, -1) < 0) {
+            continue;
+        }
+        if (wait[1].revents != 0) {
+            return "once";
+        }
+        if (signals_next(signal_fd, 0) != SIGHUP || terminal_is_gone()) {
+            return "signal";
+        }
+        look_again(s, 1);
+        look_again(s, 2);
+    }
+}
+
+/* Nobody new; downloads that run may finish, until the time is over or SIGINT comes. False then. */
+static bool drain(const struct serving *s, int signal_fd)
+{
+    char text[128];
+    double end = now_seconds() + s->safety.drain_seconds;
+    unsigned running = s->module->close(s->server);
+    if (running > 0 && s->safety.drain_seconds > 0) {
+        (void)snprintf(text, sizeof text,
+                       "ending: %u request%s still being answered, for up to %u s; Ctrl-C ends now",
+                       running, running == 1 ? " is" : "s are", s->safety.drain_seconds);
+        s->module->notice(s->server, text);
+    }
+    while (s->module->close(s->server) > 0) {
+        if (now_seconds() >= end || signals_next(signal_fd, DRAIN_TICK) == SIGINT) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static enum espimage_code start(struct serving *s, struct espimage_error *err)
 {
-    const struct server_options options = {.address = s->address,
-                                           .port = (uint16_t)s->port,
-                                           .idle_seconds = IDLE_SECONDS,
-                                           .promise_seconds = s->promise_seconds,
-                                           .head_seconds = HEAD_SECONDS,
-                                           .address_connections = ADDRESS_CONNECTIONS,
-                                           .extra_mss = (uint16_t)s->mss,
-                                           .store = s->store,
-                                           .event = on_event,
-                                           .context = s};
+    struct server_options options = {.address = s->address,
+                                     .port = (uint16_t)s->port,
+                                     .promise_seconds = s->promise_seconds,
+                                     .extra_mss = (uint16_t)s->mss,
+                                     .store = s->store,
+                                     .event = on_event,
+                                     .context = s};
+    safety_apply(&s->safety, &options);
     s->began = now_seconds();
     s->view = serve_view_new(s->json);
     if (s->view == NULL) {
@@ -417,23 +504,26 @@ static enum espimage_code start(struct serving *s, struct espimage_error *err)
     return code == ESPIMAGE_OK ? s->module->start(&options, &s->server, err) : code;
 }
 
-/* Lines are printed only after the announcement. */
-static void serve_until_end(struct serving *s, int signal_fd)
+/* Lines are printed only after the announcement. False when it was ended in a hurry. */
+static bool serve_until_end(struct serving *s, int signal_fd)
 {
-    announce(s, s->module->port(s->server));
+    announce(s);
     if (!serve_view_start(s->view)) {
         (void)fputs(PROGRAM ": no thread for the log: it comes at the end\n", stderr);
     }
     const char *because = wait_for_end(s, signal_fd);
-    s->module->stop(s->server, STOP_SECONDS);
+    bool finished = strcmp(because, "once") == 0 || drain(s, signal_fd);
+    s->module->stop(s->server, finished ? STOP_SECONDS : 0);
     say_stopped(s, because);
+    return finished;
 }
 
 static int run_server(struct serving *s)
 {
     struct espimage_error err;
     int status = 0;
-    int signal_fd = signals_to_descriptor();
+    bool finished = true;
+    int signal_fd = signals_to_descriptor(true);
     s->done_fd = eventfd(0, EFD_CLOEXEC);
     if (signal_fd < 0 || s->done_fd < 0) {
         error_found(&err, ESPIMAGE_ERR_IO, "cannot wait for signals: %s", strerror(errno));
@@ -441,9 +531,9 @@ static int run_server(struct serving *s)
     } else if (start(s, &err) != ESPIMAGE_OK) {
         status = print_error(&err);
     } else {
-        serve_until_end(s, signal_fd);
+        finished = serve_until_end(s, signal_fd);
     }
-    serve_view_free(s->view, LOG_SECONDS);
+    serve_view_free(s->view, finished ? LOG_SECONDS : 0);
     if (signal_fd >= 0) {
         (void)close(signal_fd);
     }
@@ -476,8 +566,11 @@ static int serve(struct serving *s, char **paths, size_t count)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-    struct serving s = {
-        .address = "0.0.0.0", .port = DEFAULT_PORT, .promise_seconds = 600, .done_fd = -1};
+    struct serving s = {.address = "0.0.0.0",
+                        .port = DEFAULT_PORT,
+                        .promise_seconds = 600,
+                        .safety = SAFETY_INIT,
+                        .done_fd = -1};
     int first = 0;
     int status = options_parse(self, argc, argv, set_option, &s, &first);
     if (status != OPTIONS_GO_ON) {
@@ -504,6 +597,6 @@ const struct command cmd_serve = {
     .details = "Which ELF is for which slot is told by its link address. A changed ELF is\n"
                "converted again when it is next asked for. Ctrl-C ends it.",
     .example = PROGRAM " serve app1.elf app2.elf",
-    .groups = {serve_options, flash_options, help_options, NULL},
+    .groups = {serve_options, safety_options, flash_options, help_options, NULL},
     .run = run,
 };

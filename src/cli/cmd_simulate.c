@@ -579,7 +579,7 @@ static int simulate(struct simulation *s)
 {
     struct espimage_error err;
     int status = 0;
-    int signal_fd = signals_to_descriptor();
+    int signal_fd = signals_to_descriptor(false);
     s->settings.stop_fd = eventfd(0, EFD_CLOEXEC);
     s->settings.done_fd = eventfd(0, EFD_CLOEXEC);
     if (signal_fd < 0 || s->settings.stop_fd < 0 || s->settings.done_fd < 0) {

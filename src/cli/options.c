@@ -34,14 +34,14 @@ const struct option_spec flash_options[] = {
     {0, NULL, NULL, 0, NULL, NULL, NULL},
 };
 
-#define MAX_SPELLINGS 64
+#define MAX_SPELLINGS 96
 
 /* The spellings of one command for getopt, with the bytes they need. */
 struct spellings {
     struct option longs[MAX_SPELLINGS];
     size_t count;
     char letters[2 * MAX_SPELLINGS + 2];
-    char text[1024];
+    char text[2048];
     size_t used;
 };
 

@@ -10,6 +10,7 @@
 
 enum option_id {
     OPT_ALL_MSS = 1,
+    OPT_ALLOW,
     OPT_ANY_LAYOUT,
     OPT_APP,
     OPT_AUTO,
@@ -17,6 +18,7 @@ enum option_id {
     OPT_BIND,
     OPT_BOOT,
     OPT_DEVICES,
+    OPT_DRAIN,
     OPT_DROP_AFTER,
     OPT_EXTRACT,
     OPT_FLASH_FREQ,
@@ -25,24 +27,31 @@ enum option_id {
     OPT_FLIP_BIT,
     OPT_FOR,
     OPT_HELP,
+    OPT_IDLE_TIMEOUT,
     OPT_INIT_DATA,
     OPT_IROM_CHECKSUM,
     OPT_JSON,
     OPT_LOAD,
     OPT_LOG,
+    OPT_MAX_CONNECTIONS,
+    OPT_MAX_PER_ADDRESS,
+    OPT_MAX_RATE,
     OPT_MSS,
     OPT_NO_BOOT,
+    OPT_NO_SANDBOX,
     OPT_ONCE,
     OPT_OTA_SIZE,
     OPT_OUT_DIR,
     OPT_OUTPUT,
     OPT_PAGE_PORT,
+    OPT_PATH_TOKEN,
     OPT_PLAN,
     OPT_PORT,
     OPT_POWER_CUT_AT,
     OPT_PROFILE,
     OPT_PROMISE,
     OPT_REALISTIC,
+    OPT_REQUEST_TIMEOUT,
     OPT_RUNNING,
     OPT_SERVER,
     OPT_SPEED,
@@ -62,7 +71,7 @@ struct option_spec {
     const char *help;     /* NULL: accepted, but not shown */
 };
 
-#define MAX_OPTION_GROUPS 4
+#define MAX_OPTION_GROUPS 6
 
 struct command {
     const char *name;

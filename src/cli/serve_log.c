@@ -49,6 +49,8 @@ char *serve_log_text(const struct server_event *event)
     }
     if (event->kind == SERVER_TURNED_AWAY) {
         (void)fprintf(to, "%s turned away: %s\n", event->client, event->reason);
+    } else if (event->kind == SERVER_NOTICE) {
+        (void)fprintf(to, "%s\n", event->reason);
     } else {
         print_request(to, event);
     }
@@ -111,13 +113,16 @@ static void set_request(json_t *fields, const struct server_event *e)
 
 char *serve_log_json(const struct server_event *event)
 {
-    json_t *fields = client_fields(event);
+    json_t *fields = event->kind == SERVER_NOTICE ? json_object() : client_fields(event);
     switch (event->kind) {
     case SERVER_PROGRESS: set_image(fields, event); return serve_log_record("progress", fields);
     case SERVER_REQUEST: set_request(fields, event); return serve_log_record("request", fields);
     case SERVER_TURNED_AWAY:
         set(fields, "reason", text_or_null(event->reason));
         return serve_log_record("turned_away", fields);
+    case SERVER_NOTICE:
+        set(fields, "text", text_or_null(event->reason));
+        return serve_log_record("notice", fields);
     }
     json_decref(fields);
     return NULL;

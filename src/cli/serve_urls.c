@@ -7,14 +7,16 @@
 #include <netinet/in.h>
 #include <string.h>
 
-static void add_host(json_t *urls, const char *host, uint16_t port, const bool slots[2])
+static void add_host(json_t *urls, const char *host, uint16_t port, const char *token,
+                     const bool slots[2])
 {
     bool v6 = strchr(host, ':') != NULL;
     for (int slot = 1; slot <= 2; slot++) {
         if (slots[slot - 1]) {
-            (void)json_array_append_new(urls,
-                                        json_sprintf("http://%s%s%s:%u/user%d.bin", v6 ? "[" : "",
-                                                     host, v6 ? "]" : "", port, slot));
+            (void)json_array_append_new(urls, json_sprintf("http://%s%s%s:%u%s%s/user%d.bin",
+                                                           v6 ? "[" : "", host, v6 ? "]" : "", port,
+                                                           token != NULL ? "/" : "",
+                                                           token != NULL ? token : "", slot));
         }
     }
 }
@@ -34,7 +36,7 @@ static bool host_text(const struct sockaddr *address, char text[INET6_ADDRSTRLEN
 }
 
 static void add_interfaces(json_t *urls, int family, bool loopback, uint16_t port,
-                           const bool slots[2])
+                           const char *token, const bool slots[2])
 {
     struct ifaddrs *all = NULL;
     char text[INET6_ADDRSTRLEN];
@@ -45,24 +47,24 @@ static void add_interfaces(json_t *urls, int family, bool loopback, uint16_t por
         if (i->ifa_addr != NULL && i->ifa_addr->sa_family == family &&
             (i->ifa_flags & IFF_UP) != 0 && ((i->ifa_flags & IFF_LOOPBACK) != 0) == loopback &&
             host_text(i->ifa_addr, text)) {
-            add_host(urls, text, port, slots);
+            add_host(urls, text, port, token, slots);
         }
     }
     freeifaddrs(all);
 }
 
-json_t *serve_urls(const char *address, uint16_t port, const bool slots[2])
+json_t *serve_urls(const char *address, uint16_t port, const char *token, const bool slots[2])
 {
     json_t *urls = json_array();
     bool v4 = strcmp(address, "0.0.0.0") == 0;
     if (!v4 && strcmp(address, "::") != 0) {
-        add_host(urls, address, port, slots);
+        add_host(urls, address, port, token, slots);
         return urls;
     }
-    add_interfaces(urls, AF_INET, false, port, slots);
+    add_interfaces(urls, AF_INET, false, port, token, slots);
     if (!v4) {
-        add_interfaces(urls, AF_INET6, false, port, slots);
+        add_interfaces(urls, AF_INET6, false, port, token, slots);
     }
-    add_interfaces(urls, AF_INET, true, port, slots);
+    add_interfaces(urls, AF_INET, true, port, token, slots);
     return urls;
 }

@@ -11,6 +11,7 @@ struct resident {
     struct resident *next;
     struct peer peer;
     unsigned count;
+    unsigned admitted; /* of those */
 };
 
 struct census {
@@ -64,7 +65,7 @@ static enum census_answer enter(struct census *c, const struct peer *peer)
     if (c->count >= c->limit) {
         return CENSUS_FULL;
     }
-    if (*link != NULL && (*link)->count >= c->address_limit) {
+    if (*link != NULL && (*link)->admitted >= c->address_limit) {
         return CENSUS_FULL_ADDRESS;
     }
     if (*link == NULL) {
@@ -87,12 +88,25 @@ enum census_answer census_enter(struct census *c, const struct peer *peer)
     return answer;
 }
 
-void census_leave(struct census *c, const struct peer *peer)
+bool census_admit(struct census *c, const struct peer *peer)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    struct resident *r = *find(c, peer);
+    bool admitted = r != NULL && r->admitted < c->address_limit;
+    if (admitted) {
+        r->admitted++;
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    return admitted;
+}
+
+static void forget(struct census *c, const struct peer *peer, bool admitted)
 {
     (void)pthread_mutex_lock(&c->lock);
     struct resident **link = find(c, peer);
     struct resident *r = *link;
     if (r != NULL) {
+        r->admitted -= admitted && r->admitted > 0 ? 1 : 0;
         c->count--;
         if (--r->count == 0) {
             *link = r->next;
@@ -100,6 +114,16 @@ void census_leave(struct census *c, const struct peer *peer)
         }
     }
     (void)pthread_mutex_unlock(&c->lock);
+}
+
+void census_turn_back(struct census *c, const struct peer *peer)
+{
+    forget(c, peer, false);
+}
+
+void census_leave(struct census *c, const struct peer *peer)
+{
+    forget(c, peer, true);
 }
 
 unsigned census_count(struct census *c)

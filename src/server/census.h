@@ -18,9 +18,14 @@ enum census_answer {
 struct census *census_new(unsigned limit, unsigned address_limit);
 void census_free(struct census *census);
 
-/* Counts one more, if it is welcome. */
+/* Counts one more, if it is welcome. Towards the limit of its address it counts only once it has a
+ * whole request: those who send none do not keep out others who have the same router. */
 enum census_answer census_enter(struct census *census, const struct peer *peer);
-/* One that entered is gone. */
+/* One that entered has a whole request. False: too many of its address have. */
+bool census_admit(struct census *census, const struct peer *peer);
+/* One that entered is gone, and was not admitted. */
+void census_turn_back(struct census *census, const struct peer *peer);
+/* One that was admitted is gone. */
 void census_leave(struct census *census, const struct peer *peer);
 unsigned census_count(struct census *census);
 

@@ -73,7 +73,7 @@ static void send_away(struct door *d, struct visitor *v, const char *reason)
     struct peer peer = peer_of_visitor(v);
     unlist(d, v);
     (void)close(v->fd);
-    census_leave(d->options.census, &peer);
+    census_turn_back(d->options.census, &peer);
     if (reason != NULL) {
         d->options.closed(d->options.context, &peer, reason);
     }
@@ -85,6 +85,10 @@ static void pass_on(struct door *d, struct visitor *v, enum head_state state,
                     const struct request_head *head)
 {
     struct peer peer = peer_of_visitor(v);
+    if (!census_admit(d->options.census, &peer)) {
+        send_away(d, v, "too many connections of this address");
+        return;
+    }
     unlist(d, v);
     (void)epoll_ctl(d->epoll, EPOLL_CTL_DEL, v->fd, NULL);
     if (state == HEAD_WHOLE) {
@@ -128,13 +132,46 @@ static const char *unwelcome(enum census_answer answer)
     return "out of memory";
 }
 
+static bool is_allowed(const struct door *d, const struct peer *peer)
+{
+    for (size_t i = 0; i < d->options.allowed_count; i++) {
+        if (cidr_holds(&d->options.allowed[i], peer)) {
+            return true;
+        }
+    }
+    return d->options.allowed_count == 0;
+}
+
+/* Who waits without a whole request keeps nobody out: the oldest is sent away. */
+static bool make_room(struct door *d)
+{
+    bool anybody = d->list.next != &d->list;
+    if (anybody) {
+        send_away(d, d->list.next, "no whole request yet, and others want in");
+    }
+    return anybody;
+}
+
+/* NULL, or why it may not come in. */
+static const char *enter(struct door *d, const struct peer *peer)
+{
+    enum census_answer answer = census_enter(d->options.census, peer);
+    if (answer == CENSUS_FULL && make_room(d)) {
+        answer = census_enter(d->options.census, peer);
+    }
+    return unwelcome(answer);
+}
+
 static void welcome(struct door *d, int fd, const union any_address *address, socklen_t size)
 {
     struct peer peer = peer_of(&address->any);
-    const char *reason = unwelcome(census_enter(d->options.census, &peer));
+    const char *reason = is_allowed(d, &peer) ? enter(d, &peer) : "the address is not allowed";
     struct visitor *v = reason == NULL ? calloc(1, sizeof *v) : NULL;
     if (v == NULL) {
         (void)close(fd);
+        if (reason == NULL) {
+            census_turn_back(d->options.census, &peer);
+        }
         d->options.closed(d->options.context, &peer, reason != NULL ? reason : "out of memory");
         return;
     }
@@ -143,7 +180,7 @@ static void welcome(struct door *d, int fd, const union any_address *address, so
     v->address = *address;
     v->address_size = size;
     if (d->waiting >= d->options.waiting) {
-        send_away(d, d->list.next, "too many connections that send no request");
+        (void)make_room(d);
     }
     enlist(d, v);
     if (!watch(d, fd, EPOLLIN | EPOLLRDHUP | EPOLLET, v)) {

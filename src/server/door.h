@@ -8,6 +8,7 @@
 
 #include "ota/head.h"
 #include "server/census.h"
+#include "server/cidr.h"
 #include "server/peer.h"
 
 #include <stdbool.h>
@@ -19,7 +20,9 @@ struct door_options {
     int listening;         /* borrowed; several doors may share it */
     struct census *census; /* borrowed: who comes in is counted, and leaves it when closed here */
     unsigned waiting;      /* whose request is not whole; beyond it the oldest has to go */
-    unsigned head_seconds; /* for a request to become whole */
+    const struct cidr *allowed; /* borrowed; others are closed without an answer */
+    size_t allowed_count;       /* 0: everybody is welcome */
+    unsigned head_seconds;      /* for a request to become whole */
     /* All are called within door_turn(). A whole request: the connection is the callee's now. */
     void (*admit)(void *context, int fd, const struct sockaddr *address, socklen_t size,
                   const struct request_head *head);

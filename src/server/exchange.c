@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "server/parts.h"
+#include "server/token.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +34,9 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
     x->server = server;
     x->connection = connection;
     x->began = now_seconds();
-    x->target = printable_copy(target, TARGET_SHOWN);
+    char *masked = token_mask(server->options.path_token, target);
+    x->target = masked != NULL ? printable_copy(masked, TARGET_SHOWN) : NULL;
+    free(masked);
     x->peer = *peer;
     if (x->target == NULL) {
         exchange_release(x);

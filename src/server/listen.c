@@ -2,11 +2,15 @@
 #include "server/listen.h"
 
 #include "base/error.h"
+#include "server/cidr.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <stdbool.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -59,30 +63,164 @@ static enum espimage_code cannot_listen(const char *address, uint16_t port, int 
     return err->code;
 }
 
-enum espimage_code listen_on(const char *address, uint16_t *port, int *out,
-                             struct espimage_error *err)
+/* ---- an interface by its name ---- */
+
+/* Link-local IPv6 needs a scope that a URL cannot carry. */
+static bool is_usable(const struct ifaddrs *i, int family)
+{
+    struct sockaddr_in6 v6;
+    if (i->ifa_addr == NULL || i->ifa_addr->sa_family != family) {
+        return false;
+    }
+    memcpy(&v6, i->ifa_addr, family == AF_INET6 ? sizeof v6 : sizeof(struct sockaddr_in));
+    return family == AF_INET || !IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr);
+}
+
+/* Its IPv4 address, or else an IPv6 one. */
+static bool address_of_interface(const char *name, char text[INET6_ADDRSTRLEN])
+{
+    static const int families[] = {AF_INET, AF_INET6};
+    struct ifaddrs *all = NULL;
+    bool found = false;
+    if (getifaddrs(&all) != 0) {
+        return false;
+    }
+    for (size_t f = 0; f < 2 && !found; f++) {
+        for (const struct ifaddrs *i = all; i != NULL && !found; i = i->ifa_next) {
+            if (strcmp(i->ifa_name, name) == 0 && is_usable(i, families[f])) {
+                struct peer peer = peer_of(i->ifa_addr);
+                peer_text(&peer, text);
+                found = true;
+            }
+        }
+    }
+    freeifaddrs(all);
+    return found;
+}
+
+/* ---- what was opened ---- */
+
+/* A listener on every address is as exposed as the interfaces are. */
+static bool any_interface_exposed(void)
+{
+    struct ifaddrs *all = NULL;
+    bool exposed = false;
+    if (getifaddrs(&all) != 0) {
+        return true;
+    }
+    for (const struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
+        if (is_usable(i, AF_INET) || is_usable(i, AF_INET6)) {
+            struct peer peer = peer_of(i->ifa_addr);
+            exposed = exposed || !peer_is_local(&peer);
+        }
+    }
+    freeifaddrs(all);
+    return exposed;
+}
+
+static bool describe(struct listener *out)
+{
+    union any_address where;
+    socklen_t size = sizeof where;
+    if (getsockname(out->fd, &where.any, &size) != 0) {
+        return false;
+    }
+    struct peer peer = peer_of(&where.any);
+    out->port = peer.port;
+    peer_text(&peer, out->address);
+    bool every = strcmp(out->address, "0.0.0.0") == 0 || strcmp(out->address, "::") == 0;
+    out->exposed = every ? any_interface_exposed() : !peer_is_local(&peer);
+    return true;
+}
+
+/* ---- systemd's ---- */
+
+#define FIRST_PASSED 3
+
+static bool is_listening(int fd)
+{
+    union any_address where = {0};
+    socklen_t address_size = sizeof where;
+    int listening = 0;
+    socklen_t size = sizeof listening;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening != 0 &&
+           getsockname(fd, &where.any, &address_size) == 0 &&
+           (where.any.sa_family == AF_INET || where.any.sa_family == AF_INET6);
+}
+
+/* How many sockets were passed to this process. Those that it starts are not told. */
+static long passed_sockets(void)
+{
+    const char *pid = getenv("LISTEN_PID");
+    const char *count = getenv("LISTEN_FDS");
+    bool ours = pid != NULL && count != NULL && strtol(pid, NULL, 10) == (long)getpid();
+    long sockets = ours ? strtol(count, NULL, 10) : 0;
+    (void)unsetenv("LISTEN_PID");
+    (void)unsetenv("LISTEN_FDS");
+    (void)unsetenv("LISTEN_FDNAMES");
+    return sockets;
+}
+
+static enum espimage_code take_passed(long count, struct listener *out, struct espimage_error *err)
+{
+    if (count != 1 || !is_listening(FIRST_PASSED)) {
+        error_found(err, ESPIMAGE_ERR_UNAVAILABLE,
+                    "LISTEN_FDS: %ld descriptors, the first is %sa listening TCP socket", count,
+                    is_listening(FIRST_PASSED) ? "" : "not ");
+        return error_wanted(err, "one ListenStream= with a port, and Accept=no");
+    }
+    (void)fcntl(FIRST_PASSED, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(FIRST_PASSED, F_SETFL, fcntl(FIRST_PASSED, F_GETFL) | O_NONBLOCK);
+    out->fd = FIRST_PASSED;
+    out->inherited = true;
+    return ESPIMAGE_OK;
+}
+
+/* ---- a new one ---- */
+
+static enum espimage_code listen_at(const char *address, const char *interface, uint16_t port,
+                                    struct listener *out, struct espimage_error *err)
 {
     union any_address where;
     socklen_t size = 0;
     const int on = 1;
 
-    if (!parse_address(address, *port, &where, &size)) {
-        error_found(err, ESPIMAGE_ERR_USAGE, "'%s' is no address", address);
-        return error_wanted(err, "a numeric one, such as 192.168.4.2");
+    if (!parse_address(address, port, &where, &size)) {
+        error_found(err, ESPIMAGE_ERR_USAGE, "'%s' is no address and no interface with one",
+                    address);
+        return error_wanted(err, "a numeric one such as 192.168.4.2, or wlan0; see: ip address");
     }
     int fd = socket(where.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0) {
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     }
-    if (fd < 0 || bind(fd, &where.any, size) != 0 || listen(fd, BACKLOG) != 0 ||
-        getsockname(fd, &where.any, &size) != 0) {
-        enum espimage_code code = cannot_listen(address, *port, errno, err);
+    if (fd >= 0 && interface != NULL) {
+        /* Needs a privilege on some kernels; the address alone will do. */
+        (void)setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface,
+                         (socklen_t)strlen(interface) + 1);
+    }
+    if (fd < 0 || bind(fd, &where.any, size) != 0 || listen(fd, BACKLOG) != 0) {
+        enum espimage_code code = cannot_listen(address, port, errno, err);
         if (fd >= 0) {
             (void)close(fd);
         }
         return code;
     }
-    *port = ntohs(where.any.sa_family == AF_INET ? where.v4.sin_port : where.v6.sin6_port);
-    *out = fd;
+    out->fd = fd;
     return ESPIMAGE_OK;
+}
+
+enum espimage_code listen_on(const char *where, uint16_t port, struct listener *out,
+                             struct espimage_error *err)
+{
+    char address[INET6_ADDRSTRLEN];
+    long passed = passed_sockets();
+    bool interface = if_nametoindex(where) != 0 && address_of_interface(where, address);
+    enum espimage_code code = passed > 0 ? take_passed(passed, out, err)
+                                         : listen_at(interface ? address : where,
+                                                     interface ? where : NULL, port, out, err);
+    if (code == ESPIMAGE_OK && !describe(out)) {
+        code = cannot_listen(where, port, errno, err);
+    }
+    return code;
 }

@@ -4,6 +4,9 @@
 #define SERVER_PARTS_H
 
 #include "server/exchange.h"
+#include "server/listen.h"
+#include "server/rate.h"
+#include "server/sandbox.h"
 #include "server/server.h"
 #include "server/worker.h"
 #include "store/promises.h"
@@ -13,8 +16,15 @@
 
 struct server {
     struct server_options options;
-    int listening;
-    uint16_t port;
+    struct listener listener;
+    struct cidr *allowed; /* owned */
+    unsigned connections;
+    unsigned address_connections;
+    unsigned processors;
+    char protection[SANDBOX_TEXT];
+    bool closed;
+    struct rates *rates;   /* NULL: no limit */
+    atomic_uint answering; /* connections from their whole request to the end of the answer */
     struct census *census;
     struct MHD_Daemon *daemon;
     struct worker **workers; /* owned; one a processor */
@@ -24,6 +34,7 @@ struct server {
     pthread_mutex_t lock; /* guards promises and stopping, and orders events */
     struct promises *promises;
     bool stopping;
+    struct log_limit log_limit;
 };
 
 /* What libmicrohttpd keeps for us with a connection. */
@@ -32,7 +43,8 @@ struct guest {
     bool taken; /* deliver.c has it */
 };
 
-/* One event at a time. */
+/* One event at a time. Those without an image may come in floods: beyond a few a second they are
+ * quiet, and a notice says how many were. */
 void server_tell(struct server *server, const struct server_event *event);
 void server_tell_exchange(struct exchange *x, enum server_event_kind kind, bool complete);
 
@@ -64,5 +76,8 @@ void respond_converted(struct conversion_wait *wait);
 /* refuse.c: answers what libmicrohttpd never gets. */
 void refuse_request(void *context, int fd, const struct peer *peer,
                     const struct request_head *head);
+/* With 429, and when to come again. */
+void refuse_for_now(struct server *server, int fd, const struct peer *peer,
+                    const struct request_head *head, unsigned seconds);
 
 #endif

@@ -98,5 +98,6 @@ void promising_end(void *exchange, uint64_t delivered, enum deliver_end how)
         settle(x, whole);
     }
     server_tell_exchange(x, SERVER_REQUEST, whole);
+    (void)atomic_fetch_sub(&x->server->answering, 1);
     exchange_release(x);
 }

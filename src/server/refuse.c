@@ -3,8 +3,10 @@
  * body, and devices write bodies to flash. */
 #include "ota/request.h"
 #include "server/parts.h"
+#include "server/token.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@ static const char *status_text(unsigned status)
     case MHD_HTTP_METHOD_NOT_ALLOWED: return "Method Not Allowed";
     case MHD_HTTP_REQUEST_TIMEOUT: return "Request Timeout";
     case MHD_HTTP_URI_TOO_LONG: return "URI Too Long";
+    case MHD_HTTP_TOO_MANY_REQUESTS: return "Too Many Requests";
     case MHD_HTTP_EXPECTATION_FAILED: return "Expectation Failed";
     case MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE: return "Request Header Fields Too Large";
     case MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED: return "HTTP Version Not Supported";
@@ -22,36 +25,56 @@ static const char *status_text(unsigned status)
     }
 }
 
-static void send_answer(int fd, unsigned status, const char *reason)
+static void send_answer(int fd, unsigned status, const char *reason, unsigned retry_after)
 {
     char text[512];
-    int size =
-        snprintf(text, sizeof text,
-                 "HTTP/1.1 %u %s\r\nConnection: close\r\n%sX-Espimage-Reason: %s\r\n"
-                 "Content-Length: 0\r\n\r\n",
-                 status, status_text(status),
-                 status == MHD_HTTP_METHOD_NOT_ALLOWED ? "Allow: GET, HEAD\r\n" : "", reason);
+    char field[40] = "";
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+        (void)snprintf(field, sizeof field, "Allow: GET, HEAD\r\n");
+    } else if (retry_after != 0) {
+        (void)snprintf(field, sizeof field, "Retry-After: %u\r\n", retry_after);
+    }
+    int size = snprintf(text, sizeof text,
+                        "HTTP/1.1 %u %s\r\nConnection: close\r\n%sX-Espimage-Reason: %s\r\n"
+                        "Content-Length: 0\r\n\r\n",
+                        status, status_text(status), field, reason);
     /* It fits an empty send buffer; a client that is gone already misses nothing. */
     (void)!send(fd, text, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-void refuse_request(void *context, int fd, const struct peer *peer, const struct request_head *head)
+static void refuse(struct server *server, int fd, const struct peer *peer,
+                   const struct request_head *head, unsigned retry_after)
 {
-    struct server *server = context;
+    char *target = token_mask(server->options.path_token, head->target);
     struct server_event event = {.kind = SERVER_REQUEST,
                                  .client_port = peer->port,
                                  .method = head->method,
-                                 .target = head->target,
+                                 .target = target != NULL ? target : "",
                                  .status = head->status,
                                  .reason = head->reason};
     char client[PEER_TEXT];
     peer_text(peer, client);
     event.client = client;
     event.slot = ota_slot_of_target(head->target);
-    send_answer(fd, event.status, event.reason);
+    send_answer(fd, event.status, event.reason, retry_after);
     if (!deliver_finish(server_deliverer(server), fd, peer)) {
         (void)close(fd);
         census_leave(server->census, peer);
     }
     server_tell(server, &event);
+    free(target);
+}
+
+void refuse_request(void *context, int fd, const struct peer *peer, const struct request_head *head)
+{
+    refuse(context, fd, peer, head, 0);
+}
+
+void refuse_for_now(struct server *server, int fd, const struct peer *peer,
+                    const struct request_head *head, unsigned seconds)
+{
+    struct request_head refused = *head;
+    refused.status = MHD_HTTP_TOO_MANY_REQUESTS;
+    refused.reason = "too many requests of this address";
+    refuse(server, fd, peer, &refused, seconds);
 }

@@ -6,6 +6,7 @@
 #include "ota/request.h"
 #include "server/image_header.h"
 #include "server/parts.h"
+#include "server/token.h"
 
 #include <fcntl.h>
 #include <linux/tcp.h>
@@ -17,6 +18,8 @@
 
 /* How long a request waits for an ELF that is being written. */
 #define WAIT_SECONDS 3.0
+/* It must not tell what it is that is missing. */
+#define NO_TOKEN "nothing is served under this path"
 
 static int connection_fd(struct MHD_Connection *connection)
 {
@@ -162,7 +165,8 @@ bool respond_at_once(struct server *server, int fd, const struct peer *peer,
                      const struct request_head *head)
 {
     struct store *store = server->options.store;
-    int slot = ota_slot_of_target(head->target);
+    const char *inner = token_strip(server->options.path_token, head->target);
+    int slot = inner != NULL ? ota_slot_of_target(inner) : 0;
     if (head->cut || head->conditional || slot == 0 || store_path(store, slot) == NULL) {
         return false;
     }
@@ -335,7 +339,9 @@ enum MHD_Result respond_to_request(void *context, struct MHD_Connection *connect
         *upload_size = 0; /* a body is read and thrown away */
         return MHD_YES;
     }
-    return respond(x, path);
+    path = token_strip(x->server->options.path_token, path);
+    return path != NULL ? respond(x, path)
+                        : answer_without(x, MHD_HTTP_NOT_FOUND, NO_TOKEN, NULL, NULL);
 }
 
 /* libmicrohttpd's first word about a request; what is returned becomes the request's context. */

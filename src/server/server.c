@@ -3,9 +3,10 @@
  * and libmicrohttpd, which has all requests that are not so plain. */
 #include "server/server.h"
 
+#include "base/clock.h"
 #include "base/error.h"
-#include "server/listen.h"
 #include "server/parts.h"
+#include "server/token.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,12 +25,49 @@
 #define MOST_THREADS   64
 /* Descriptors for everything that is not a connection: ELF files, images, threads. */
 #define SPARE_DESCRIPTORS 128
+/* Of one address, unless asked for otherwise: a workshop behind one router is an address too. */
+#define ADDRESS_CONNECTIONS 4096
+/* May wait at the door in any case. */
+#define FEW_WAITING 16
+/* A client may send so many seconds' worth of its rate at once. */
+#define BURST_SECONDS 10
+
+/* Lines about what went wrong: a flood of them must not fill a disk. The burst is 100 KB. */
+static const struct rate log_rate = {.per_second = 5, .burst = 1000};
+
+static void tell_left_out(const struct server *server, uint64_t count)
+{
+    char text[80];
+    const struct server_event notice = {.kind = SERVER_NOTICE, .reason = text};
+    if (count > 0) {
+        (void)snprintf(text, sizeof text, "%ju lines like these left out", (uintmax_t)count);
+        server->options.event(server->options.context, &notice);
+    }
+}
+
+static bool may_flood(const struct server_event *event)
+{
+    return event->kind == SERVER_TURNED_AWAY ||
+           (event->kind == SERVER_REQUEST && event->status >= MHD_HTTP_BAD_REQUEST);
+}
 
 void server_tell(struct server *server, const struct server_event *event)
 {
+    struct server_event told = *event;
+    uint64_t left_out = 0;
     (void)pthread_mutex_lock(&server->lock);
-    server->options.event(server->options.context, event);
+    if (may_flood(event)) {
+        told.quiet = !log_limit_pass(&server->log_limit, &log_rate, now_seconds(), &left_out);
+        tell_left_out(server, left_out);
+    }
+    server->options.event(server->options.context, &told);
     (void)pthread_mutex_unlock(&server->lock);
+}
+
+static void server_notice(struct server *server, const char *text)
+{
+    const struct server_event notice = {.kind = SERVER_NOTICE, .reason = text};
+    server_tell(server, &notice);
 }
 
 void server_tell_exchange(struct exchange *x, enum server_event_kind kind, bool complete)
@@ -57,10 +95,17 @@ static void on_admit(void *context, int fd, const struct sockaddr *address, sock
 {
     struct server *server = context;
     const struct peer peer = peer_of(address);
+    unsigned wait = server->rates != NULL ? rates_take(server->rates, &peer, now_seconds()) : 0;
+    if (wait > 0) {
+        refuse_for_now(server, fd, &peer, head, wait);
+        return;
+    }
+    (void)atomic_fetch_add(&server->answering, 1);
     if (respond_at_once(server, fd, &peer, head)) {
         return;
     }
     if (MHD_add_connection(server->daemon, fd, address, size) != MHD_YES) { /* closes it then */
+        (void)atomic_fetch_sub(&server->answering, 1);
         census_leave(server->census, &peer);
     }
 }
@@ -109,12 +154,16 @@ static void see_off(struct server *server, struct MHD_Connection *connection,
 static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
+    struct server *server = context;
     struct guest *guest = *socket_context;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED && (guest == NULL || !guest->taken)) {
+        (void)atomic_fetch_sub(&server->answering, 1);
+    }
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         *socket_context = guest_new(connection);
     } else if (guest != NULL) {
         if (!guest->taken) {
-            see_off(context, connection, guest);
+            see_off(server, connection, guest);
         }
         *socket_context = NULL;
         free(guest);
@@ -167,14 +216,37 @@ static enum espimage_code no_thread(struct espimage_error *err)
     return error_found(err, ESPIMAGE_ERR_MEMORY, "cannot start the server's threads");
 }
 
-static enum espimage_code make_workers(struct server *server, unsigned most,
-                                       struct espimage_error *err)
+static void settle_limits(struct server *server)
 {
-    unsigned count = processors();
-    const struct door_options door = {.listening = server->listening,
+    const struct server_options *o = &server->options;
+    unsigned most = descriptors();
+    most = most > 2 * SPARE_DESCRIPTORS ? most - SPARE_DESCRIPTORS : most / 2;
+    server->connections = o->connections != 0 && o->connections < most ? o->connections : most;
+    unsigned half = server->connections > 1 ? server->connections / 2 : 1;
+    unsigned usual = half < ADDRESS_CONNECTIONS ? half : ADDRESS_CONNECTIONS;
+    unsigned wanted = o->address_connections != 0 ? o->address_connections : usual;
+    server->address_connections = wanted < server->connections ? wanted : server->connections;
+    server->processors = processors();
+}
+
+/* Without a whole request: a quarter, some in any case, and never so many that others find no
+ * place. */
+static unsigned may_wait(const struct server *server)
+{
+    unsigned most = server->connections;
+    unsigned some = FEW_WAITING < most / 2 ? FEW_WAITING : most / 2;
+    return most / 4 > some ? most / 4 : some;
+}
+
+static enum espimage_code make_workers(struct server *server, struct espimage_error *err)
+{
+    unsigned count = server->processors;
+    const struct door_options door = {.listening = server->listener.fd,
                                       .census = server->census,
-                                      .waiting = most / 4 / count + 1,
+                                      .waiting = may_wait(server) / count + 1,
                                       .head_seconds = server->options.head_seconds,
+                                      .allowed = server->allowed,
+                                      .allowed_count = server->options.allow_count,
                                       .admit = on_admit,
                                       .refuse = refuse_request,
                                       .closed = on_closed,
@@ -211,21 +283,59 @@ static enum espimage_code start_workers(const struct server *server, struct espi
 static enum espimage_code start_parts(struct server *server, struct espimage_error *err)
 {
     const struct server_options *o = &server->options;
-    unsigned most = descriptors();
-    most = most > 2 * SPARE_DESCRIPTORS ? most - SPARE_DESCRIPTORS : most / 2;
-    most = o->connections != 0 && o->connections < most ? o->connections : most;
-    server->census = census_new(most, o->address_connections);
+    const struct rate rate = {o->rate, (double)o->rate * BURST_SECONDS};
+    server->census = census_new(server->connections, server->address_connections);
+    server->rates = o->rate > 0 ? rates_new(&rate) : NULL;
     server->promises = promises_new(o->promise_seconds, PROMISE_LIMIT);
     server->converter = converter_new(o->store, respond_converted);
-    if (server->census == NULL || server->promises == NULL || server->converter == NULL) {
+    if (server->census == NULL || server->promises == NULL || server->converter == NULL ||
+        (o->rate > 0 && server->rates == NULL)) {
         return no_thread(err);
     }
-    enum espimage_code code = make_workers(server, most, err);
+    enum espimage_code code = make_workers(server, err);
     if (code == ESPIMAGE_OK) {
         code = start_daemon(server, err);
     }
     /* Last: from then on requests come. */
     return code == ESPIMAGE_OK ? start_workers(server, err) : code;
+}
+
+static enum espimage_code parse_allowed(struct server *server, struct espimage_error *err)
+{
+    enum espimage_code code = ESPIMAGE_OK;
+    size_t count = server->options.allow_count;
+    server->allowed = calloc(count + 1, sizeof *server->allowed);
+    if (server->allowed == NULL) {
+        return error_no_memory(err);
+    }
+    for (size_t i = 0; i < count && code == ESPIMAGE_OK; i++) {
+        code = cidr_parse(server->options.allow[i], &server->allowed[i], err);
+    }
+    return code;
+}
+
+/* Before there are threads, for only those that are started later are confined too. */
+static void confine(struct server *server)
+{
+    const char *files[2];
+    size_t count = 0;
+    for (int slot = 1; slot <= 2; slot++) {
+        files[count] = store_path(server->options.store, slot);
+        count += files[count] != NULL ? 1 : 0;
+    }
+    tzset(); /* reads a file */
+    if (server->options.no_sandbox) {
+        (void)snprintf(server->protection, sizeof server->protection, "none (--no-sandbox)");
+    } else {
+        sandbox_enter(files, count, server->protection);
+    }
+}
+
+static enum espimage_code check_options(struct server *server, struct espimage_error *err)
+{
+    const char *token = server->options.path_token;
+    enum espimage_code code = token != NULL ? token_check(token, err) : ESPIMAGE_OK;
+    return code == ESPIMAGE_OK ? parse_allowed(server, err) : code;
 }
 
 /* ---- stop ---- */
@@ -235,6 +345,15 @@ static void close_doors(const struct server *server)
     for (unsigned i = 0; i < server->worker_count; i++) {
         worker_close_door(server->workers[i]);
     }
+}
+
+static void close_listener(struct server *server)
+{
+    if (!server->closed && server->listener.fd >= 0 && !server->listener.inherited) {
+        (void)shutdown(server->listener.fd, SHUT_RDWR); /* refuses at once those who come now */
+    }
+    server->closed = true;
+    close_doors(server);
 }
 
 static void stop_parts(struct server *server)
@@ -252,10 +371,13 @@ static void stop_parts(struct server *server)
     }
     census_free(server->census);
     promises_free(server->promises);
-    if (server->listening >= 0) {
-        (void)close(server->listening);
+    if (server->listener.fd >= 0) {
+        (void)close(server->listener.fd);
     }
+    tell_left_out(server, server->log_limit.left_out);
     (void)pthread_mutex_destroy(&server->lock);
+    rates_free(server->rates);
+    free(server->allowed);
     free(server->workers);
     free(server);
 }
@@ -268,11 +390,15 @@ static enum espimage_code server_start(const struct server_options *options, str
         return error_no_memory(err);
     }
     server->options = *options;
-    server->port = options->port;
-    server->listening = -1;
+    server->listener.fd = -1;
     (void)pthread_mutex_init(&server->lock, NULL);
-    enum espimage_code code = listen_on(options->address, &server->port, &server->listening, err);
+    enum espimage_code code = check_options(server, err);
     if (code == ESPIMAGE_OK) {
+        code = listen_on(options->address, options->port, &server->listener, err);
+    }
+    if (code == ESPIMAGE_OK) {
+        settle_limits(server);
+        confine(server);
         code = start_parts(server, err);
     }
     if (code != ESPIMAGE_OK) {
@@ -285,7 +411,18 @@ static enum espimage_code server_start(const struct server_options *options, str
 
 static uint16_t server_port(const struct server *server)
 {
-    return server->port;
+    return server->listener.port;
+}
+
+static struct server_facts server_facts(const struct server *server)
+{
+    return (struct server_facts){.address = server->listener.address,
+                                 .port = server->listener.port,
+                                 .inherited = server->listener.inherited,
+                                 .exposed = server->listener.exposed,
+                                 .connections = server->connections,
+                                 .address_connections = server->address_connections,
+                                 .protection = server->protection};
 }
 
 static bool is_busy(const struct server *server)
@@ -297,11 +434,16 @@ static bool is_busy(const struct server *server)
     return count > 0;
 }
 
+static unsigned server_close(struct server *server)
+{
+    close_listener(server);
+    return atomic_load(&server->answering);
+}
+
 static void server_stop(struct server *server, unsigned seconds)
 {
     const struct timespec tick = {0, 10000000};
-    (void)shutdown(server->listening, SHUT_RDWR); /* refuses at once those who come now */
-    close_doors(server);
+    close_listener(server);
     for (unsigned i = 0; i < seconds * 100 && is_busy(server); i++) {
         (void)nanosleep(&tick, NULL);
     }
@@ -309,4 +451,5 @@ static void server_stop(struct server *server, unsigned seconds)
 }
 
 __attribute__((visibility("default"))) extern const struct server_module espimagetool_server;
-const struct server_module espimagetool_server = {server_start, server_port, server_stop};
+const struct server_module espimagetool_server = {server_start,  server_port,  server_facts,
+                                                  server_notice, server_close, server_stop};

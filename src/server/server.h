@@ -7,6 +7,7 @@
 
 #include "store/store.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum server_event_kind {
@@ -14,6 +15,7 @@ enum server_event_kind {
     SERVER_REQUEST,     /* a request has ended, as far as the client is concerned */
     SERVER_TURNED_AWAY, /* a connection was closed before it had a whole request; client and reason
                          */
+    SERVER_NOTICE       /* nothing but a reason: a line for the log */
 };
 
 struct server_event {
@@ -32,16 +34,22 @@ struct server_event {
     const char *reason; /* why there was no image, or why it broke off; NULL when all went well */
     bool complete;      /* the client has the whole image */
     const struct espimage_notes *notes; /* about a conversion or a layout of it; NULL: none */
+    bool quiet;                         /* one of a flood: count it, but write no line */
 };
 
 struct server_options {
-    const char *address; /* numeric, to listen on */
+    const char *address; /* numeric, or an interface, to listen on unless systemd passed a socket */
     uint16_t port;       /* 0: any free one */
+    const char *const *allow; /* networks; others are closed without an answer */
+    size_t allow_count;       /* 0: everybody is welcome */
+    const char *path_token;   /* what paths have to begin with; NULL: nothing */
+    bool no_sandbox;
     unsigned idle_seconds;
     unsigned promise_seconds;
     unsigned head_seconds;        /* for a request to become whole */
     unsigned connections;         /* at most; 0: as many as the system allows */
-    unsigned address_connections; /* of one address, at most */
+    unsigned address_connections; /* of one address, at most; 0: see facts */
+    unsigned rate;                /* requests a second of one address; 0: any */
     uint16_t extra_mss; /* to keep clear of hazards at, beside the connection's own; or 0 */
     struct store *store;
     /* Called from the server's threads, one event at a time. */
@@ -51,13 +59,31 @@ struct server_options {
 
 struct server;
 
+/* What came of the options. */
+struct server_facts {
+    const char *address; /* numeric */
+    uint16_t port;
+    bool inherited;               /* the socket is systemd's */
+    bool exposed;                 /* neither loopback nor a private network */
+    unsigned connections;         /* at most; fewer than asked for when descriptors are few */
+    unsigned address_connections; /* at most; by default half of them, up to 4096, so that one
+                                   * address alone cannot keep others out */
+    const char *protection;       /* what the process has given up */
+};
+
 /* What the module exports, under SERVER_MODULE_SYMBOL. */
 struct server_module {
     /* ESPIMAGE_ERR_UNAVAILABLE when the port cannot be had, _ERR_USAGE for the address. */
     enum espimage_code (*start)(const struct server_options *options, struct server **out,
                                 struct espimage_error *err);
     uint16_t (*port)(const struct server *server);
-    /* No new connections; those that are open get up to `seconds` to end; then frees. */
+    struct server_facts (*facts)(const struct server *server);
+    /* A line for the log, in turn with the events. */
+    void (*notice)(struct server *server, const char *text);
+    /* No new connections. Returns how many requests are still being answered; may be called
+     * again. */
+    unsigned (*close)(struct server *server);
+    /* The same; connections that are open get up to `seconds` to end; then frees. */
     void (*stop)(struct server *server, unsigned seconds);
 };
 

@@ -19,7 +19,8 @@ STOP_SECONDS = 15
 class Server:
     """`serve --port 0` as a child; its output goes to files so that no pipe can fill."""
 
-    def __init__(self, *args, cwd, command=("serve", "--port", "0"), stderr=None):
+    def __init__(self, *args, cwd, command=("serve", "--port", "0"), stderr=None, wrapper=(),
+                 env=None, pass_fds=()):
         number = 0
         while (pathlib.Path(cwd) / f"serve{number}.log").exists():
             number += 1
@@ -27,8 +28,9 @@ class Server:
         self.err_path = pathlib.Path(cwd) / f"serve{number}.err"
         with open(self.log_path, "wb") as log, open(self.err_path, "wb") as err:
             self.process = subprocess.Popen(
-                [PROGRAM, *command, *map(os.fspath, args)], cwd=cwd, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=err if stderr is None else stderr)
+                [*wrapper, PROGRAM, *command, *map(os.fspath, args)], cwd=cwd,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=err if stderr is None else stderr,
+                env=dict(os.environ, **(env or {})), pass_fds=pass_fds)
         try:
             found = self.wait_for(r"Serving on port (\d+)", START_SECONDS)
         except BaseException:
@@ -36,7 +38,7 @@ class Server:
             raise
         self.port = int(found.group(1))
         # The URLs follow in the same write.
-        self.wait_for(rf":{self.port}/user\d\.bin\n", START_SECONDS)
+        self.wait_for(rf":{self.port}/(?:[^/\n]+/)?user\d\.bin\n", START_SECONDS)
 
     def log(self):
         return self.log_path.read_text("utf-8", "surrogateescape")
@@ -70,31 +72,37 @@ class Server:
     def end(self):
         if self.process.poll() is not None:
             return
-        self.kill(signal.SIGTERM)
-        try:
-            self.process.wait(timeout=STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+        limit = time.monotonic() + STOP_SECONDS
+        while self.process.poll() is None and time.monotonic() < limit:
+            self.kill(signal.SIGINT)  # the second one does not wait for downloads
+            try:
+                self.process.wait(timeout=0.5)
+            except subprocess.TimeoutExpired:
+                pass
+        if self.process.poll() is None:
             self.process.kill()
             self.process.wait(timeout=STOP_SECONDS)
 
-    def connect(self, receive_buffer=None, timeout=10):
+    def connect(self, receive_buffer=None, timeout=10, source=None):
         s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         s.settimeout(timeout)
         if receive_buffer:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            s.bind((source, 0))
         s.connect(("127.0.0.1", self.port))
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return s
 
-    def ask(self, request):
+    def ask(self, request, source=None):
         """One request, the answer up to the end of the connection."""
-        with self.connect() as s:
+        with self.connect(source=source) as s:
             s.sendall(request)
             return Answer(read_to_end(s), head=request.startswith(b"HEAD"))
 
-    def get(self, target, version="1.0", method="GET"):
+    def get(self, target, version="1.0", method="GET", source=None):
         lines = [f"{method} {target} HTTP/{version}", "Connection: close", "", ""]
-        return self.ask("\r\n".join(lines).encode())
+        return self.ask("\r\n".join(lines).encode(), source)
 
 
 def read_to_end(s, seconds=20):

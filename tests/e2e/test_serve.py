@@ -373,7 +373,7 @@ def test_signal(serve, firmware, number):
 
 
 def test_signal_while_clients_hang(serve, firmware):
-    server = serve(firmware.path("2MB-c1.large"))
+    server = serve("--drain", "1", firmware.path("2MB-c1.large"))
     with server.connect(receive_buffer=4096) as slow, server.connect() as silent:
         slow.sendall(GET % 1)
         slow.recv(1000)

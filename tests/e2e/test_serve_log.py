@@ -4,6 +4,7 @@
 import calendar
 import json
 import re
+import signal
 import socket
 import struct
 import time
@@ -96,6 +97,8 @@ def test_every_event_is_as_documented(serve, tool, firmware, monkeypatch):
     server.wait_for("turned_away")
     for visitor in visitors:
         visitor.close()
+    server.kill(signal.SIGHUP)
+    server.wait_for('"event":"notice".*unchanged')
     assert server.stop() == OK
 
     pages = documented()

@@ -26,11 +26,37 @@ static void test_limit_of_an_address(void **state)
     struct peer b = peer("192.0.2.2", 1000);
     (void)state;
     assert_int_equal(census_enter(c, &a), CENSUS_WELCOME);
+    assert_true(census_admit(c, &a));
     assert_int_equal(census_enter(c, &a_again), CENSUS_WELCOME);
+    assert_true(census_admit(c, &a_again));
     assert_int_equal(census_enter(c, &a), CENSUS_FULL_ADDRESS);
     assert_int_equal(census_enter(c, &b), CENSUS_WELCOME);
+    assert_true(census_admit(c, &b));
     census_leave(c, &a);
     assert_int_equal(census_enter(c, &a), CENSUS_WELCOME);
+    assert_true(census_admit(c, &a));
+    assert_int_equal(census_count(c), 3);
+    census_free(c);
+}
+
+/* Those without a whole request take no place of their address. */
+static void test_who_waits(void **state)
+{
+    struct census *c = census_new(10, 2);
+    struct peer a = peer("192.0.2.1", 1000);
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(census_enter(c, &a), CENSUS_WELCOME);
+    }
+    assert_true(census_admit(c, &a));
+    assert_true(census_admit(c, &a));
+    assert_false(census_admit(c, &a));
+    assert_int_equal(census_enter(c, &a), CENSUS_FULL_ADDRESS);
+    census_turn_back(c, &a);
+    assert_false(census_admit(c, &a));
+    assert_int_equal(census_count(c), 4);
+    census_leave(c, &a);
+    assert_true(census_admit(c, &a));
     assert_int_equal(census_count(c), 3);
     census_free(c);
 }
@@ -63,6 +89,8 @@ static void test_who_never_came(void **state)
     struct peer a = peer("::1", 1);
     (void)state;
     census_leave(c, &a);
+    census_turn_back(c, &a);
+    assert_false(census_admit(c, &a));
     assert_int_equal(census_count(c), 0);
     assert_int_equal(census_enter(c, &a), CENSUS_WELCOME);
     census_free(c);
@@ -90,6 +118,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limit_of_an_address),
+        cmocka_unit_test(test_who_waits),
         cmocka_unit_test(test_limit_in_all),
         cmocka_unit_test(test_who_never_came),
         cmocka_unit_test(test_text),

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Networks, such as 192.168.4.0/24 or fd00::/8. */
+#ifndef SERVER_CIDR_H
+#define SERVER_CIDR_H
+
+#include "server/peer.h"
+
+#include <espimage/error.h>
+
+struct cidr {
+    struct in6_addr network; /* IPv4 as ::ffff:a.b.c.d */
+    unsigned bits;           /* that count; of IPv4 96 more than written */
+};
+
+/* An address alone is a network of one. Bits behind the prefix are ignored. ESPIMAGE_ERR_USAGE. */
+enum espimage_code cidr_parse(const char *text, struct cidr *out, struct espimage_error *err);
+bool cidr_holds(const struct cidr *cidr, const struct peer *peer);
+
+/* Loopback, or a network that the Internet does not reach: private, link-local, carrier's. */
+bool peer_is_local(const struct peer *peer);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Gives up what serving needs no more, for the calling thread and those that it starts later. */
+#ifndef SERVER_SANDBOX_H
+#define SERVER_SANDBOX_H
+
+#include <stddef.h>
+
+#define SANDBOX_TEXT 128
+
+/* From now on files can only be read, and only those in the folders of `files` and around them:
+ *
+ * - in the folder of each, as named and, through symbolic links, as it is;
+ * - in what a clean build removes and makes again: below the working directory when the name is
+ *   relative, below the folder above the file's when it is absolute. Not for that reason in the
+ *   home directory, one above it, the root, or a folder in the root.
+ *
+ * No program can be started, no further TCP port opened, no TCP connection made, no signal sent to
+ * another process. Nothing fails: `text` says on one line what was to be had. */
+void sandbox_enter(const char *const *files, size_t count, char text[SANDBOX_TEXT]);
+
+#endif
