@@ -106,6 +106,11 @@ const char *store_path(const struct store *store, int slot)
     return store->slots[slot - 1].path;
 }
 
+const struct espimage_flash_map *store_map(const struct store *store)
+{
+    return store->options.map;
+}
+
 void store_missing(const struct store *store, int slot, char *text, size_t size)
 {
     const struct espimage_flash_map *map = store->options.map;
@@ -201,6 +206,7 @@ static enum espimage_code take(struct slot *slot, struct espimage_bytes *image,
     }
     fresh->snapshot.image = *image;
     fresh->snapshot.path = slot->path;
+    fresh->snapshot.converted = time(NULL);
     *image = (struct espimage_bytes){0};
     replace(slot, fresh);
     return ESPIMAGE_OK;

@@ -9,6 +9,8 @@
 #include "base/sha256.h"
 #include "ota/wire.h"
 
+#include <time.h>
+
 /* An image with its identity. Immutable; shared by reference. */
 struct snapshot {
     struct espimage_bytes image;
@@ -17,6 +19,7 @@ struct snapshot {
     struct wire_runs runs; /* where a TCP segment must not begin */
     const char *path;      /* of the ELF; lives as long as the store */
     unsigned build;        /* 1 for the first image of the slot, 2 after the first change, ... */
+    time_t converted;
 };
 
 const struct snapshot *snapshot_keep(const struct snapshot *snapshot);
@@ -33,6 +36,8 @@ void store_free(struct store *store);
  * not asked. Call before the first store_get(). */
 void store_set(struct store *store, int slot, const char *path, bool forced);
 const char *store_path(const struct store *store, int slot); /* NULL: none */
+
+const struct espimage_flash_map *store_map(const struct store *store);
 
 /* What is missing when a slot has no ELF, and how to link it, on one line. */
 void store_missing(const struct store *store, int slot, char *text, size_t size);
