@@ -295,6 +295,12 @@ static bool introduce(struct serving *s, int slot)
     return true;
 }
 
+/* Where a URL's host ends. */
+static int host_length(const char *url)
+{
+    return (int)(strrchr(url, '/') - url) + 1;
+}
+
 static void announce_text(const struct serving *s, const struct server_facts *facts,
                           const json_t *urls)
 {
@@ -306,7 +312,13 @@ static void announce_text(const struct serving *s, const struct server_facts *fa
                  s->map_assumed ? " (assumed; give --flash-size)" : "");
     json_array_foreach(urls, i, url)
     {
-        (void)printf("  %s\n", json_string_value(url));
+        const char *text = json_string_value(url);
+        const char *next = json_string_value(json_array_get(urls, i + 1));
+        int host = host_length(text);
+        (void)printf("  %s\n", text);
+        if (next == NULL || strncmp(text, next, (size_t)host) != 0) {
+            (void)printf("  Status: %.*s\n", host, text);
+        }
     }
 }
 
@@ -412,6 +424,10 @@ static void on_event(void *context, const struct server_event *e)
         if (serve_view_progress(s->view, e) && s->json) {
             serve_view_line(s->view, stdout, serve_log_json(e));
         }
+        return;
+    }
+    if (e->kind == SERVER_CONVERTED) {
+        warn(s, e);
         return;
     }
     if (e->quiet) {

@@ -39,6 +39,16 @@ static void print_request(FILE *to, const struct server_event *e)
     (void)fputs("\n", to);
 }
 
+/* What a request tells of the device, on a line of its own. */
+static void print_device(FILE *to, const struct server_event *e)
+{
+    if (e->runs != 0) {
+        (void)fprintf(to, "%s now runs build %u in slot %d\n", e->client, e->runs_build, e->runs);
+    } else if (e->not_taken) {
+        (void)fprintf(to, "%s has not taken what it fetched before\n", e->client);
+    }
+}
+
 char *serve_log_text(const struct server_event *event)
 {
     char *text = NULL;
@@ -52,6 +62,7 @@ char *serve_log_text(const struct server_event *event)
     } else if (event->kind == SERVER_NOTICE) {
         (void)fprintf(to, "%s\n", event->reason);
     } else {
+        print_device(to, event);
         print_request(to, event);
     }
     if (fclose(to) != 0) {
@@ -109,6 +120,10 @@ static void set_request(json_t *fields, const struct server_event *e)
     set(fields, "promised", json_boolean(e->promised));
     set(fields, "complete", json_boolean(e->complete));
     set(fields, "reason", text_or_null(e->reason));
+    set(fields, "runs",
+        e->runs != 0 ? json_pack("{s:i, s:I}", "slot", e->runs, "build", (json_int_t)e->runs_build)
+                     : json_null());
+    set(fields, "not_taken", json_boolean(e->not_taken));
 }
 
 char *serve_log_json(const struct server_event *event)
@@ -123,6 +138,7 @@ char *serve_log_json(const struct server_event *event)
     case SERVER_NOTICE:
         set(fields, "text", text_or_null(event->reason));
         return serve_log_record("notice", fields);
+    case SERVER_CONVERTED: break;
     }
     json_decref(fields);
     return NULL;

@@ -13,7 +13,7 @@
 
 /* For SERVER_REQUEST and SERVER_TURNED_AWAY. */
 char *serve_log_text(const struct server_event *event);
-/* For events of every kind. */
+/* For events of every kind but SERVER_CONVERTED. */
 char *serve_log_json(const struct server_event *event);
 /* For what is no event of the server's; `fields` are its own from now on. */
 char *serve_log_record(const char *name, json_t *fields);

@@ -61,6 +61,7 @@ void exchange_release(struct exchange *x)
     }
     snapshot_release(x->snapshot);
     free(x->wait);
+    status_look_free(x->look);
     free(x->notes);
     free(x->reason);
     free(x->target);
@@ -101,8 +102,11 @@ struct server_event exchange_event(const struct exchange *x, enum server_event_k
         .sent = x->sent,
         .size = x->size,
         .seconds = now_seconds() - x->began,
+        .began = x->began,
         .reason = x->reason,
         .notes = x->notes,
+        .not_converted = x->wait != NULL && x->wait->code != ESPIMAGE_OK,
+        .looks = x->look != NULL,
     };
     return event;
 }

@@ -12,6 +12,8 @@
 #include <microhttpd.h>
 #include <stdatomic.h>
 
+struct look;
+
 struct exchange {
     atomic_uint references; /* libmicrohttpd's, and that of who delivers the answer */
     struct server *server;
@@ -23,6 +25,7 @@ struct exchange {
     bool handed_over; /* to deliver.c, which tells the end */
     bool promised;
     struct ota_request request;
+    struct look *look; /* at the status page or the like, status.c's; NULL: at none */
     struct conversion_wait
         *wait; /* the converter was asked; the answer is here when called again */
     unsigned status;

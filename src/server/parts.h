@@ -3,11 +3,13 @@
 #ifndef SERVER_PARTS_H
 #define SERVER_PARTS_H
 
+#include "server/board.h"
 #include "server/exchange.h"
 #include "server/listen.h"
 #include "server/rate.h"
 #include "server/sandbox.h"
 #include "server/server.h"
+#include "server/status.h"
 #include "server/worker.h"
 #include "store/promises.h"
 
@@ -31,7 +33,9 @@ struct server {
     unsigned worker_count;
     atomic_uint turn; /* which of them gets the next connection */
     struct converter *converter;
-    pthread_mutex_t lock; /* guards promises and stopping, and orders events */
+    struct status *status;
+    pthread_mutex_t lock; /* guards promises, board and stopping, and orders events */
+    struct board *board;
     struct promises *promises;
     bool stopping;
     struct log_limit log_limit;
@@ -43,8 +47,8 @@ struct guest {
     bool taken; /* deliver.c has it */
 };
 
-/* One event at a time. Those without an image may come in floods: beyond a few a second they are
- * quiet, and a notice says how many were. */
+/* One event at a time; the board knows it first. Those without an image may come in floods: beyond a
+ * few a second they are quiet, and a notice says how many were. */
 void server_tell(struct server *server, const struct server_event *event);
 void server_tell_exchange(struct exchange *x, enum server_event_kind kind, bool complete);
 
@@ -68,6 +72,9 @@ bool respond_at_once(struct server *server, int fd, const struct peer *peer,
 enum MHD_Result respond_to_request(void *context, struct MHD_Connection *connection,
                                    const char *path, const char *method, const char *version,
                                    const char *upload, size_t *upload_size, void **request_context);
+/* Nothing but an image, and what people look at, ever has a body. */
+enum MHD_Result respond_without(struct exchange *x, unsigned status, const char *reason,
+                                const char *field, const char *value);
 void *respond_begin(void *context, const char *uri, struct MHD_Connection *connection);
 void respond_end(void *context, struct MHD_Connection *connection, void **request_context,
                  enum MHD_RequestTerminationCode how);

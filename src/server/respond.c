@@ -77,9 +77,8 @@ static enum MHD_Result queue(struct exchange *x, unsigned status, struct MHD_Res
     return queued;
 }
 
-/* Nothing but an image ever has a body. */
-static enum MHD_Result answer_without(struct exchange *x, unsigned status, const char *reason,
-                                      const char *field, const char *value)
+enum MHD_Result respond_without(struct exchange *x, unsigned status, const char *reason,
+                                const char *field, const char *value)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
@@ -157,8 +156,8 @@ static enum MHD_Result answer_with_image(struct exchange *x)
         (void)close(fd);
     }
     x->size = 0;
-    return answer_without(x, MHD_HTTP_SERVICE_UNAVAILABLE, "no descriptor or memory left",
-                          MHD_HTTP_HEADER_RETRY_AFTER, "2");
+    return respond_without(x, MHD_HTTP_SERVICE_UNAVAILABLE, "no descriptor or memory left",
+                           MHD_HTTP_HEADER_RETRY_AFTER, "2");
 }
 
 bool respond_at_once(struct server *server, int fd, const struct peer *peer,
@@ -198,13 +197,13 @@ static bool answer_condition(struct exchange *x, enum MHD_Result *result)
         MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE);
     image_etag(x->snapshot, tag);
     if (match != NULL && (strcmp(match, "*") == 0 || strstr(match, tag) != NULL)) {
-        *result = answer_without(x, MHD_HTTP_NOT_MODIFIED, NULL, MHD_HTTP_HEADER_ETAG, tag);
+        *result = respond_without(x, MHD_HTTP_NOT_MODIFIED, NULL, MHD_HTTP_HEADER_ETAG, tag);
         return true;
     }
     if (range_parse(range, x->snapshot->image.size, &first, &count) == RANGE_UNSATISFIABLE) {
         (void)snprintf(text, sizeof text, "bytes */%zu", x->snapshot->image.size);
-        *result = answer_without(x, MHD_HTTP_RANGE_NOT_SATISFIABLE, "behind the end of the image",
-                                 MHD_HTTP_HEADER_CONTENT_RANGE, text);
+        *result = respond_without(x, MHD_HTTP_RANGE_NOT_SATISFIABLE, "behind the end of the image",
+                                  MHD_HTTP_HEADER_CONTENT_RANGE, text);
         return true;
     }
     return false;
@@ -224,10 +223,10 @@ static enum MHD_Result answer(struct exchange *x, enum ota_supply supply)
     }
     bool method = decided.status == MHD_HTTP_METHOD_NOT_ALLOWED;
     bool wait = decided.status == MHD_HTTP_SERVICE_UNAVAILABLE;
-    return answer_without(x, decided.status, decided.reason,
-                          method ? MHD_HTTP_HEADER_ALLOW
-                                 : (wait ? MHD_HTTP_HEADER_RETRY_AFTER : NULL),
-                          method ? "GET, HEAD" : "2");
+    return respond_without(x, decided.status, decided.reason,
+                           method ? MHD_HTTP_HEADER_ALLOW
+                                  : (wait ? MHD_HTTP_HEADER_RETRY_AFTER : NULL),
+                           method ? "GET, HEAD" : "2");
 }
 
 /* ---- requests ---- */
@@ -303,7 +302,14 @@ static enum MHD_Result respond(struct exchange *x, const char *path)
     if (x->wait != NULL) {
         return answer_converted(x);
     }
+    if (x->look != NULL) {
+        return status_answer(x);
+    }
     x->request.slot = requested_slot(x->connection, path);
+    enum status_route route = status_route_of(x->target);
+    if (route != STATUS_NONE && x->request.method != OTA_OTHER) {
+        return status_respond(x, route);
+    }
     if (x->request.method == OTA_OTHER || x->request.slot == 0 ||
         store_path(store, x->request.slot) == NULL) {
         return answer(x, OTA_NO_ELF);
@@ -361,7 +367,7 @@ void respond_end(void *context, struct MHD_Connection *connection, void **reques
         return;
     }
     if (x->begun && !x->handed_over) {
-        if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK) {
+        if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && x->look == NULL) {
             exchange_fails(x, "the client went away");
         }
         server_tell_exchange(x, SERVER_REQUEST, false);

@@ -56,12 +56,18 @@ void server_tell(struct server *server, const struct server_event *event)
     struct server_event told = *event;
     uint64_t left_out = 0;
     (void)pthread_mutex_lock(&server->lock);
-    if (may_flood(event)) {
+    bool news = board_tell(server->board, &told, now_seconds(), time(NULL));
+    if (!told.looks && may_flood(event)) {
         told.quiet = !log_limit_pass(&server->log_limit, &log_rate, now_seconds(), &left_out);
         tell_left_out(server, left_out);
     }
-    server->options.event(server->options.context, &told);
+    if (!told.looks) {
+        server->options.event(server->options.context, &told);
+    }
     (void)pthread_mutex_unlock(&server->lock);
+    if (news) {
+        status_news(server->status);
+    }
 }
 
 static void server_notice(struct server *server, const char *text)
@@ -288,8 +294,10 @@ static enum espimage_code start_parts(struct server *server, struct espimage_err
     server->rates = o->rate > 0 ? rates_new(&rate) : NULL;
     server->promises = promises_new(o->promise_seconds, PROMISE_LIMIT);
     server->converter = converter_new(o->store, respond_converted);
+    server->board = board_new();
+    server->status = server->board != NULL ? status_new(server) : NULL;
     if (server->census == NULL || server->promises == NULL || server->converter == NULL ||
-        (o->rate > 0 && server->rates == NULL)) {
+        server->status == NULL || (o->rate > 0 && server->rates == NULL)) {
         return no_thread(err);
     }
     enum espimage_code code = make_workers(server, err);
@@ -363,6 +371,7 @@ static void stop_parts(struct server *server)
     server->stopping = true;
     (void)pthread_mutex_unlock(&server->lock);
     converter_free(server->converter);
+    status_close(server->status);
     if (server->daemon != NULL) {
         MHD_stop_daemon(server->daemon);
     }
@@ -370,6 +379,8 @@ static void stop_parts(struct server *server)
         worker_free(server->workers[i]);
     }
     census_free(server->census);
+    status_free(server->status);
+    board_free(server->board);
     promises_free(server->promises);
     if (server->listener.fd >= 0) {
         (void)close(server->listener.fd);

@@ -199,7 +199,8 @@ def test_bad_address(tool, firmware, address, status, words):
 def test_bind(serve, firmware):
     server = serve("--bind", "127.0.0.1", firmware.path("1MB.app1"))
     urls = re.findall(r"http://\S+", server.log())
-    assert urls == [f"http://127.0.0.1:{server.port}/user1.bin"]
+    here = f"http://127.0.0.1:{server.port}/"
+    assert urls == [f"{here}user1.bin", here]
     assert server.get("/user1.bin").status == 200
 
 
@@ -348,7 +349,9 @@ def test_log_of_hostile_targets(serve, firmware):
     server.wait_for("GET /user1")
     log = server.log()
     assert "\x1b" not in log and "\x07" not in log
-    assert len(log.splitlines()) == before + 6
+    # One a request; and the image that the second got is asked for again.
+    assert len(log.splitlines()) == before + 7
+    assert log.count("127.0.0.1 has not taken what it fetched before\n") == 1
 
 
 def test_aborted_download_is_logged(serve, firmware):
