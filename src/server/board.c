@@ -11,6 +11,8 @@
 
 /* A speed is measured over at least so many seconds. */
 #define SPEED_SECONDS 1.0
+/* Without progress for so long it is 0. */
+#define STALL_SECONDS 3.0
 
 /* What a request tells of its device. */
 struct derived {
@@ -31,7 +33,8 @@ struct entry {
     double fetch_began; /* the download that `fetched` speaks of */
     double asked_began; /* the last request, */
     int asked;          /* for this slot */
-    double mark_at;     /* the speed is measured from here */
+    double moved_at;
+    double mark_at; /* the speed is measured from here */
     uint64_t mark_sent;
     /* Of the download that is shown. */
     double began;
@@ -205,6 +208,7 @@ static void measure(struct entry *e, uint64_t sent, double now)
 {
     double passed = now - e->mark_at;
     e->device.now.sent = sent;
+    e->moved_at = now;
     if (passed <= 0 || sent < e->mark_sent || (passed < SPEED_SECONDS && e->mark_sent > 0)) {
         return;
     }
@@ -252,6 +256,10 @@ void board_catch_up(struct board *b, double now)
 {
     for (uint16_t i = 0; i < b->count; i++) {
         struct entry *e = &b->entries[i];
+        if (e->device.now.speed != 0 && now - e->moved_at >= STALL_SECONDS) {
+            e->device.now.speed = 0;
+            e->unseen = true;
+        }
         if (e->unseen && now - e->shown_at >= BOARD_PROGRESS_SECONDS) {
             e->unseen = false;
             e->shown_at = now;

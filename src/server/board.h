@@ -110,7 +110,7 @@ void board_free(struct board *board);
  * that does not jump, `time` in seconds since 1970. True when there is something new to see. */
 bool board_tell(struct board *board, struct server_event *event, double now, int64_t time);
 
-/* Shows progress that was no news when it was told, for those who have stalled since. */
+/* Shows progress that was no news when it was told, and who has stalled since. */
 void board_catch_up(struct board *board, double now);
 
 /* True when that is news. */

@@ -342,12 +342,12 @@ static void work(struct status *s, struct look *looks)
     if (looks != NULL || (listened && now_seconds() - s->looked >= TICK_SECONDS)) {
         look_at_slots(s);
     }
+    catch_up(s);
     if (looks != NULL) {
         serve_looks(s, looks);
     }
     if (listened) {
         const struct timespec pause = {0, PAUSE_NANOSECONDS};
-        catch_up(s);
         serve_listeners(s);
         (void)nanosleep(&pause, NULL);
     }

@@ -236,12 +236,19 @@ static void test_progress(void **state)
     board_catch_up(f->board, f->now + BOARD_PROGRESS_SECONDS); /* it has stalled */
     assert_true(look(f)->version > version);
     version = f->view.version;
-    board_catch_up(f->board, f->now + 3600);
+    board_catch_up(f->board, f->now + 1);
     assert_int_equal(look(f)->version, version);
     f->now += 2;
     assert_true(tell(f, part("192.0.2.1", 2, 80000)));
     assert_true(look(f)->version > version);
     assert_in_range(d->speed, 30000, 40000);
+    version = f->view.version;
+    board_catch_up(f->board, f->now + 3600);
+    assert_true(look(f)->version > version);
+    assert_int_equal(d->speed, 0);
+    version = f->view.version;
+    board_catch_up(f->board, f->now + 3700);
+    assert_int_equal(look(f)->version, version);
     assert_true(tell(f, broken("192.0.2.1", 2)));
     assert_int_equal(look(f)->totals.active, 0);
     assert_int_equal(d->slot, 0);
