@@ -30,9 +30,14 @@ def server(serve, firmware):
 
 def update(server, slot):
     """As a device does it that runs the other slot."""
+    before = len(re.findall(rf"GET /user{slot}\.bin .* bytes ", server.log()))
     assert server.get(f"/user{slot}.bin", method="HEAD").status == 200
     answer = server.get(f"/user{slot}.bin")
     assert answer.status == 200
+    limit = time.monotonic() + 10
+    while status(server)["totals"]["downloading"] or \
+            len(re.findall(rf"GET /user{slot}\.bin .* bytes ", server.log())) <= before:
+        assert time.monotonic() < limit, "its end is told"
     return len(answer.body)
 
 
