@@ -15,7 +15,7 @@ import server as server_module
 from tool import OK, PROGRAM, ROOT, USAGE, assert_refused
 
 TYPES = {"integer": int, "number": (int, float), "string": str, "boolean": bool, "null": type(None),
-         "list of strings": list, "list of objects": list}
+         "object": dict, "list of strings": list, "list of objects": list}
 RESET = struct.pack("ii", 1, 0)
 
 

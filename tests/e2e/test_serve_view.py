@@ -75,7 +75,7 @@ def assert_whole(terminal, downloads):
         assert re.fullmatch(r"[\d.]+ GET /user1\.bin user1 200 build 1, \d+ of \d+ bytes "
                             r"\d+\.\d\d s(: .*)?", line), line
     rest = [line for line in lines if line not in requests]
-    assert [line for line in rest if not re.match(r"APP[12]: |Serving on|  http:", line)] == [""]
+    assert [line for line in rest if not re.match(r"APP[12]: |Serving on|  (Status: )?http:|[\d.]+ has not", line)] == [""]
 
 
 def test_one_device(terminal):
