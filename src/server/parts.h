@@ -47,8 +47,8 @@ struct guest {
     bool taken; /* deliver.c has it */
 };
 
-/* One event at a time; the board knows it first. Those without an image may come in floods: beyond a
- * few a second they are quiet, and a notice says how many were. */
+/* One event at a time; the board knows it first. Those without an image may come in floods: beyond
+ * a few a second they are quiet, and a notice says how many were. */
 void server_tell(struct server *server, const struct server_event *event);
 void server_tell_exchange(struct exchange *x, enum server_event_kind kind, bool complete);
 

@@ -306,7 +306,7 @@ static enum MHD_Result respond(struct exchange *x, const char *path)
         return status_answer(x);
     }
     x->request.slot = requested_slot(x->connection, path);
-    enum status_route route = status_route_of(x->target);
+    enum status_route route = strchr(x->target, '?') == NULL ? status_route_of(path) : STATUS_NONE;
     if (route != STATUS_NONE && x->request.method != OTA_OTHER) {
         return status_respond(x, route);
     }
@@ -347,7 +347,7 @@ enum MHD_Result respond_to_request(void *context, struct MHD_Connection *connect
     }
     path = token_strip(x->server->options.path_token, path);
     return path != NULL ? respond(x, path)
-                        : answer_without(x, MHD_HTTP_NOT_FOUND, NO_TOKEN, NULL, NULL);
+                        : respond_without(x, MHD_HTTP_NOT_FOUND, NO_TOKEN, NULL, NULL);
 }
 
 /* libmicrohttpd's first word about a request; what is returned becomes the request's context. */

@@ -42,9 +42,9 @@ struct look {
 
 /* While it is idle its connection is suspended and all of it is the thread's; otherwise it is
  * libmicrohttpd's. The lock guards `idle` and the links. */
-struct listener {
-    struct listener *next;
-    struct listener *prev;
+struct watcher {
+    struct watcher *next;
+    struct watcher *prev;
     struct status *status;
     struct MHD_Connection *connection;
     struct body body;
@@ -63,7 +63,7 @@ struct status {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t work;
     struct look *looks;
-    struct listener *listeners;
+    struct watcher *listeners;
     bool news;
     bool stop;
     atomic_uint listener_count;
@@ -74,7 +74,7 @@ struct status {
     struct board_view some; /* room for what a listener gets at once */
 };
 
-enum status_route status_route_of(const char *target)
+enum status_route status_route_of(const char *path)
 {
     static const char *const paths[] = {[STATUS_PAGE] = "/",
                                         [STATUS_JSON] = "/status.json",
@@ -82,7 +82,7 @@ enum status_route status_route_of(const char *target)
                                         [STATUS_HEALTH] = "/healthz",
                                         [STATUS_EVENTS] = "/events"};
     for (enum status_route route = STATUS_PAGE; route <= STATUS_EVENTS; route++) {
-        if (strcmp(target, paths[route]) == 0) {
+        if (strcmp(path, paths[route]) == 0) {
             return route;
         }
     }
@@ -248,7 +248,7 @@ static void serve_looks(struct status *s, struct look *looks)
 }
 
 /* False: there is nothing to say. */
-static bool write_events(struct status *s, struct listener *l)
+static bool write_events(struct status *s, struct watcher *l)
 {
     const struct board_setting setting = setting_of(s);
     look_at_board(s, l->version, l->result, &s->some);
@@ -280,7 +280,7 @@ static bool write_events(struct status *s, struct listener *l)
 
 /* ---- the thread: listeners ---- */
 
-static bool has_left(const struct listener *l)
+static bool has_left(const struct watcher *l)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(l->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -288,11 +288,11 @@ static bool has_left(const struct listener *l)
     return poll(&fd, 1, 0) > 0;
 }
 
-static size_t idle_listeners(struct status *s, struct listener *idle[LISTENERS])
+static size_t idle_listeners(struct status *s, struct watcher *idle[LISTENERS])
 {
     size_t count = 0;
     (void)pthread_mutex_lock(&s->lock);
-    for (struct listener *l = s->listeners; l != NULL && count < LISTENERS; l = l->next) {
+    for (struct watcher *l = s->listeners; l != NULL && count < LISTENERS; l = l->next) {
         if (l->idle) {
             idle[count++] = l;
         }
@@ -301,7 +301,7 @@ static size_t idle_listeners(struct status *s, struct listener *idle[LISTENERS])
     return count;
 }
 
-static void wake_listener(struct status *s, struct listener *l)
+static void wake_listener(struct status *s, struct watcher *l)
 {
     (void)pthread_mutex_lock(&s->lock);
     l->idle = false;
@@ -311,7 +311,7 @@ static void wake_listener(struct status *s, struct listener *l)
 
 static void serve_listeners(struct status *s)
 {
-    struct listener *idle[LISTENERS];
+    struct watcher *idle[LISTENERS];
     size_t count = idle_listeners(s, idle);
     for (size_t i = 0; i < count; i++) {
         idle[i]->gone = has_left(idle[i]);
@@ -393,7 +393,7 @@ static ssize_t read_look(void *context, uint64_t at, char *to, size_t room)
 
 static ssize_t read_listener(void *context, uint64_t at, char *to, size_t room)
 {
-    struct listener *l = context;
+    struct watcher *l = context;
     struct status *s = l->status;
     (void)at;
     ssize_t count = (ssize_t)body_take(&l->body, to, room);
@@ -414,9 +414,9 @@ static ssize_t read_listener(void *context, uint64_t at, char *to, size_t room)
     return count;
 }
 
-static void free_listener(void *context)
+static void free_watcher(void *context)
 {
-    struct listener *l = context;
+    struct watcher *l = context;
     struct status *s = l->status;
     (void)pthread_mutex_lock(&s->lock);
     *(l->prev != NULL ? &l->prev->next : &s->listeners) = l->next;
@@ -429,9 +429,9 @@ static void free_listener(void *context)
     free(l);
 }
 
-static struct listener *new_listener(struct status *s, struct MHD_Connection *connection)
+static struct watcher *new_watcher(struct status *s, struct MHD_Connection *connection)
 {
-    struct listener *l = calloc(1, sizeof *l);
+    struct watcher *l = calloc(1, sizeof *l);
     if (l == NULL) {
         return NULL;
     }
@@ -485,14 +485,14 @@ static enum MHD_Result listen_to_events(struct exchange *x)
     if (atomic_load(&s->listener_count) >= LISTENERS) {
         return refuse(x, "too many listeners");
     }
-    struct listener *l = new_listener(s, x->connection);
+    struct watcher *l = new_watcher(s, x->connection);
     if (l == NULL) {
         return MHD_NO;
     }
     struct MHD_Response *response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_listener, l, free_listener);
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_listener, l, free_watcher);
     if (response == NULL) {
-        free_listener(l);
+        free_watcher(l);
         return MHD_NO;
     }
     return answer_with(x, "text/event-stream", response);
@@ -625,7 +625,7 @@ void status_close(struct status *s)
     (void)pthread_mutex_unlock(&s->lock);
     (void)pthread_join(s->thread, NULL);
     (void)pthread_mutex_lock(&s->lock);
-    for (struct listener *l = s->listeners; l != NULL; l = l->next) {
+    for (struct watcher *l = s->listeners; l != NULL; l = l->next) {
         if (l->idle) {
             l->idle = false;
             MHD_resume_connection(l->connection);

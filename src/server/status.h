@@ -20,8 +20,9 @@ enum status_route {
     STATUS_EVENTS
 };
 
-/* Of a request's target. With a query it is not ours: what devices ask for comes in queries too. */
-enum status_route status_route_of(const char *target);
+/* Of a request's path behind the token. With a query, the caller's to see, it is not ours: what
+ * devices ask for comes in queries too. */
+enum status_route status_route_of(const char *path);
 
 /* NULL when there is no memory or no thread. */
 struct status *status_new(struct server *server);

@@ -152,7 +152,7 @@
   for (const number of [1, 2]) cards[number] = byId(`slot-${number}`);
   for (const e of document.querySelectorAll("time")) e.textContent = localTime(Date.parse(e.dateTime) / 1000);
 
-  const source = new EventSource("/events");
+  const source = new EventSource("events");
   const on = (name, handle) => source.addEventListener(name, (event) => handle(JSON.parse(event.data)));
   source.onopen = () => live(true);
   source.onerror = () => {
