@@ -427,7 +427,7 @@ static void on_event(void *context, const struct server_event *e)
         return;
     }
     if (e->kind == SERVER_CONVERTED) {
-        warn(s, e);
+        warn_of(s, e->slot, e->notes);
         return;
     }
     if (e->quiet) {
