@@ -448,6 +448,7 @@ static bool is_busy(const struct server *server)
 static unsigned server_close(struct server *server)
 {
     close_listener(server);
+    status_close(server->status); /* nobody waits for those who only look */
     return atomic_load(&server->answering);
 }
 

@@ -616,7 +616,7 @@ struct status *status_new(struct server *server)
 
 void status_close(struct status *s)
 {
-    if (s == NULL) {
+    if (s == NULL || s->stop) {
         return;
     }
     (void)pthread_mutex_lock(&s->lock);

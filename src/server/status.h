@@ -26,7 +26,8 @@ enum status_route status_route_of(const char *path);
 
 /* NULL when there is no memory or no thread. */
 struct status *status_new(struct server *server);
-/* Nobody waits any more, and nobody will: before libmicrohttpd is stopped. Accepts NULL. */
+/* Nobody waits any more, and nobody will: before libmicrohttpd is stopped. Accepts NULL, and a
+ * second call. */
 void status_close(struct status *status);
 /* After libmicrohttpd was stopped. Accepts NULL. */
 void status_free(struct status *status);

@@ -311,7 +311,8 @@ def test_allow(serve, firmware, image):
 
 def test_bind_to_an_interface(serve, tool, firmware, image):
     server = serve("--bind", "lo", firmware.path("1MB.app1"))
-    assert re.findall(r"http://\S+", server.log()) == [f"http://127.0.0.1:{server.port}/user1.bin"]
+    assert re.findall(r"http://\S+", server.log()) == [f"http://127.0.0.1:{server.port}/user1.bin",
+                                                           f"http://127.0.0.1:{server.port}/"]
     get_as_device(server, image)
     result = tool("serve", "--bind", "no-such-if0", str(firmware.path("1MB.app1")))
     assert_refused(result, USAGE, "'no-such-if0'", "ip address")
