@@ -448,8 +448,10 @@ static bool is_busy(const struct server *server)
 static unsigned server_close(struct server *server)
 {
     close_listener(server);
-    status_close(server->status); /* nobody waits for those who only look */
-    return atomic_load(&server->answering);
+    /* Nobody waits for those who only look. */
+    unsigned listeners = status_listeners(server->status);
+    unsigned answering = atomic_load(&server->answering);
+    return answering > listeners ? answering - listeners : 0;
 }
 
 static void server_stop(struct server *server, unsigned seconds)

@@ -553,6 +553,11 @@ void status_look_free(struct look *look)
     }
 }
 
+unsigned status_listeners(const struct status *s)
+{
+    return atomic_load(&s->listener_count);
+}
+
 void status_news(struct status *s)
 {
     if (atomic_load(&s->listener_count) == 0) {
@@ -616,7 +621,7 @@ struct status *status_new(struct server *server)
 
 void status_close(struct status *s)
 {
-    if (s == NULL || s->stop) {
+    if (s == NULL) {
         return;
     }
     (void)pthread_mutex_lock(&s->lock);

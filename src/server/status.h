@@ -26,11 +26,13 @@ enum status_route status_route_of(const char *path);
 
 /* NULL when there is no memory or no thread. */
 struct status *status_new(struct server *server);
-/* Nobody waits any more, and nobody will: before libmicrohttpd is stopped. Accepts NULL, and a
- * second call. */
+/* Nobody waits any more, and nobody will: before libmicrohttpd is stopped. Accepts NULL. */
 void status_close(struct status *status);
 /* After libmicrohttpd was stopped. Accepts NULL. */
 void status_free(struct status *status);
+
+/* Connections of /events. From any thread. */
+unsigned status_listeners(const struct status *status);
 
 /* There is something new on the board. From any thread. */
 void status_news(struct status *status);
