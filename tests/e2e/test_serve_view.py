@@ -75,7 +75,7 @@ def assert_whole(terminal, downloads):
         assert re.fullmatch(r"[\d.]+ GET /user1\.bin user1 200 build 1, \d+ of \d+ bytes "
                             r"\d+\.\d\d s(: .*)?", line), line
     rest = [line for line in lines if line not in requests]
-    assert [line for line in rest if not re.match(r"APP[12]: |Serving on|  (Status: )?http:|[\d.]+ has not", line)] == [""]
+    assert [line for line in rest if not re.match(r"APP[12]: |Serving on|Limits: |Protection: |ending: |  (Status: )?http:|[\d.]+ has not", line)] == [""]
 
 
 def test_one_device(terminal):
@@ -145,7 +145,7 @@ def test_sixty_devices(terminal):
 
 def test_the_block_is_cleared_at_the_end(terminal):
     for number in (signal.SIGINT, signal.SIGTERM):
-        t = terminal()
+        t = terminal("--drain", "0")
         clients = [Client(t.port, i) for i in range(1, 4)]
         t.wait(lambda: len(t.live()) == 3)
         assert t.stop(number) == OK
