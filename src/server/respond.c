@@ -306,8 +306,9 @@ static enum MHD_Result respond(struct exchange *x, const char *path)
         return status_answer(x);
     }
     x->request.slot = requested_slot(x->connection, path);
-    enum status_route route =
-        x->target[0] == '/' && strchr(x->target, '?') == NULL ? status_route_of(path) : STATUS_NONE;
+    enum status_route route = x->target[0] == '/' && strpbrk(x->target, "?%") == NULL
+                                  ? status_route_of(path)
+                                  : STATUS_NONE;
     if (route != STATUS_NONE && x->request.method != OTA_OTHER) {
         return status_respond(x, route);
     }
