@@ -107,7 +107,8 @@ def test_a_device_takes_no_page(server, tool, target):
 
 @pytest.mark.parametrize("target", ["/?x", "/status.json?", "/status", "/metrics/", "/Healthz",
                                     "//", "/page.html", "/favicon.ico", "/../", "/%2f", "/events?a",
-                                    "/index.html", "/<img src=x>"])
+                                    "/index.html", "/<img src=x>", "/%00x",
+                                    "/%65vents", "http://x/", "/events%00"])
 def test_other_paths_have_no_body(server, target):
     target = target.replace(" ", "%20")
     for method in ("GET", "HEAD"):
@@ -538,3 +539,13 @@ def test_listeners_that_come_and_go(server):
     while status(server)["totals"]["listeners"] > 0:
         assert time.monotonic() < limit
         time.sleep(0.05)
+
+
+def test_page_is_behind_the_token(serve, firmware):
+    token = "a-token-that-nobody-guesses-0123456789"
+    server = serve("--path-token", token, firmware.path("1MB.app1"))
+    for target in ROUTES:
+        assert Page(server, f"/{token}{target}").status == 200
+        answer = server.get(target)
+        assert (answer.status, answer.length) == (404, 0)
+    assert token not in Page(server, f"/{token}/").text
