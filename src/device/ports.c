@@ -124,8 +124,8 @@ static void answer(struct visitor *v)
     char address[INET_ADDRSTRLEN] = "";
     (void)getsockname(v->fd, (struct sockaddr *)&here, &here_size);
     (void)inet_ntop(AF_INET, &here.sin_addr, address, sizeof address);
-    (void)snprintf(url, sizeof url, "http://%s:%u/", address,
-                   v->trigger ? v->device->page_port : v->device->trigger_port);
+    const unsigned port = v->trigger ? v->device->page_port : v->device->trigger_port;
+    (void)snprintf(url, sizeof url, "http://%s:%u/", address, port);
     if (v->trigger) {
         size = page_trigger_answer(v->begins, url, text);
     } else {
