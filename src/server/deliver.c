@@ -25,7 +25,7 @@
 #define FIRST_LOOK    0.005
 #define PROGRESS_LOOK 0.250
 /* With many connections progress is looked at less often: as many looks a second at most. */
-#define LOOKS 10000.0
+#define LOOKS 3000.0
 
 /* Written at once, so that everybody gets a turn. */
 #define PORTION 262144
