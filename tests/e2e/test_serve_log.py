@@ -88,9 +88,13 @@ def test_every_event_is_as_documented(serve, tool, firmware, monkeypatch):
     monkeypatch.setattr(server_module, "PROGRAM", "prlimit")
     server = serve("-fs", "2MB-c1", elf, before=("--nofile=64:64", PROGRAM))
     size = len(server.get("/user1.bin").body)
+    server.wait_for('"event":"request".*"complete":true')
     server.get("/user2.bin", method="HEAD")
+    server.wait_for('"method":"HEAD"')
     server.get("/favicon.ico")
+    server.wait_for("favicon")
     server.get("/user1.bin", method="POST")
+    server.wait_for('"method":"POST"')
     interrupted(server)
     server.wait_for("the client went away")
     visitors = [server.connect() for _ in range(40)]  # more than there can be descriptors for
