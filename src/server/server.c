@@ -420,11 +420,6 @@ static enum espimage_code server_start(const struct server_options *options, str
     return ESPIMAGE_OK;
 }
 
-static uint16_t server_port(const struct server *server)
-{
-    return server->listener.port;
-}
-
 static struct server_facts server_facts(const struct server *server)
 {
     return (struct server_facts){.address = server->listener.address,
@@ -465,5 +460,5 @@ static void server_stop(struct server *server, unsigned seconds)
 }
 
 __attribute__((visibility("default"))) extern const struct server_module espimagetool_server;
-const struct server_module espimagetool_server = {server_start,  server_port,  server_facts,
-                                                  server_notice, server_close, server_stop};
+const struct server_module espimagetool_server = {server_start, server_facts, server_notice,
+                                                  server_close, server_stop};

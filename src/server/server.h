@@ -84,7 +84,6 @@ struct server_module {
     /* ESPIMAGE_ERR_UNAVAILABLE when the port cannot be had, _ERR_USAGE for the address. */
     enum espimage_code (*start)(const struct server_options *options, struct server **out,
                                 struct espimage_error *err);
-    uint16_t (*port)(const struct server *server);
     struct server_facts (*facts)(const struct server *server);
     /* A line for the log, in turn with the events. */
     void (*notice)(struct server *server, const char *text);
