@@ -2,14 +2,17 @@
 #include "server/deliver.h"
 
 #include "base/clock.h"
+#include "server/door.h"
+#include "server/loop.h"
+#include "server/wheel.h"
 
 #include <errno.h>
 #include <linux/tcp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,34 +22,31 @@
 /* After everything was acknowledged a client gets so long to close. */
 #define LINGER_SECONDS 5.0
 
-/* Connections hang on a wheel by the time of the next look at them. */
-#define TICK          0.016
-#define WHEEL         128 /* ticks; a look is never further ahead */
 #define FIRST_LOOK    0.005
 #define PROGRESS_LOOK 0.250
 /* With many connections progress is looked at less often: as many looks a second at most. */
-#define LOOKS 3000.0
+#define LOOKS 1000.0
+/* And as many when they are near their end. */
+#define MOST_LOOKS 20000.0
 
-/* Written at once, so that everybody gets a turn. */
-#define PORTION 262144
+/* What a client sends after its request is thrown away, so much at one go of one that floods. */
+#define SCRAP  262144
+#define DRAINS 16
 
-/* Reads of 4 KB at one go. */
-#define DRAINS 32
+/* Some of a device's windows, so that it never waits for this thread. */
+#define LEAST_UNSENT 98304
 
 #define BUCKETS 4096 /* by address */
 #define REPORTS 256  /* told in one go */
-#define EVENTS  256
-
-struct link {
-    struct link *next;
-    struct link *prev;
-};
 
 struct connection {
-    struct link turn;    /* on the wheel; first: a pointer to it is a pointer to this */
+    struct deliver *deliver;
+    struct watch *watch; /* owned */
+    struct link turn;    /* on the wheel, for the next look */
     struct link address; /* in the bucket of its address */
     struct peer peer;
     int fd;
+    bool shared; /* somebody else's descriptor of it is still open, for a moment */
     int file;    /* borrowed from the parcel */
     uint64_t at; /* in the file: what has still to be written to the socket */
     uint64_t end;
@@ -64,42 +64,19 @@ struct connection {
 
 struct deliver {
     struct deliver_options options;
-    int wake; /* eventfd */
-    int epoll;
     pthread_mutex_t telling; /* held by who collects reports, until they are told; taken first */
     pthread_mutex_t lock;    /* guards all that follows */
-    struct link wheel[WHEEL];
-    uint64_t tick; /* the next to be done */
+    struct wheel wheel;
     struct link addresses[BUCKETS];
-    unsigned count;
+    atomic_uint count;
 };
 
-/* ---- lists ---- */
-
-static void list_init(struct link *head)
-{
-    head->next = head;
-    head->prev = head;
-}
-
-static void list_add(struct link *head, struct link *link)
-{
-    link->next = head->next;
-    link->prev = head;
-    head->next->prev = link;
-    head->next = link;
-}
-
-static void list_remove(struct link *link)
-{
-    link->prev->next = link->next;
-    link->next->prev = link->prev;
-    list_init(link);
-}
+/* The one whose turns are this thread's. */
+static _Thread_local const struct deliver *own;
 
 static struct connection *of_turn(struct link *link)
 {
-    return (struct connection *)(void *)link;
+    return (struct connection *)(void *)((char *)link - offsetof(struct connection, turn));
 }
 
 static struct connection *of_address(struct link *link)
@@ -112,20 +89,12 @@ static struct link *bucket(struct deliver *d, const struct peer *peer)
     return &d->addresses[peer_hash(peer) % BUCKETS];
 }
 
-static uint64_t tick_of(double seconds)
-{
-    return (uint64_t)(seconds / TICK);
-}
-
-static void look_in(struct deliver *d, struct connection *c, double now, double seconds)
-{
-    uint64_t tick = tick_of(now + seconds) + 1;
-    uint64_t last = d->tick + WHEEL - 1;
-    list_remove(&c->turn);
-    list_add(&d->wheel[(tick < last ? tick : last) % WHEEL], &c->turn);
-}
-
 /* ---- one connection ---- */
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
 
 static bool tcp_info(int fd, struct tcp_info *info)
 {
@@ -133,22 +102,15 @@ static bool tcp_info(int fd, struct tcp_info *info)
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &size) == 0;
 }
 
-static uint64_t acknowledged(int fd)
+/* Throws away what the client still sends; `all`: it has closed its side, so nothing comes after
+ * what is there now. */
+static void drain(struct connection *c, bool all)
 {
-    struct tcp_info info = {0};
-    return tcp_info(fd, &info) ? info.tcpi_bytes_acked : 0;
-}
-
-/* Throws away what the client still sends; of one that floods, a part now and the rest when more
- * comes. */
-static void drain(struct connection *c)
-{
-    char scrap[4096];
-    ssize_t got = 1;
-    for (int i = 0; i < DRAINS && got > 0; i++) {
-        got = recv(c->fd, scrap, sizeof scrap, MSG_DONTWAIT);
+    ssize_t got = SCRAP;
+    for (int i = 0; i < DRAINS && got == SCRAP; i++) {
+        got = recv(c->fd, NULL, SCRAP, MSG_DONTWAIT | MSG_TRUNC);
     }
-    c->peer_done = c->peer_done || got == 0;
+    c->peer_done = c->peer_done || got == 0 || (all && got < SCRAP);
 }
 
 static bool is_written(const struct connection *c)
@@ -166,28 +128,9 @@ static void shut_when_sent(struct connection *c, const struct tcp_info *info)
     }
 }
 
-static bool watch(const struct deliver *d, int operation, int fd, uint32_t what,
-                  struct connection *c)
+static void set_option(int fd, int name, int value)
 {
-    struct epoll_event event = {.events = what, .data = {.ptr = c}};
-    return epoll_ctl(d->epoll, operation, fd, &event) == 0;
-}
-
-static void set_option(int fd, int name)
-{
-    const int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, name, &on, sizeof on);
-}
-
-#define WHILE_WRITING ((uint32_t)EPOLLOUT)
-#define AFTERWARDS    ((uint32_t)(EPOLLIN | EPOLLRDHUP | EPOLLET))
-
-/* With TCP_CORK only full segments leave. TCP_NODELAY on top lets the last one go, and still no
- * partial one at the edge of the receiver's window. */
-static void after_writing(const struct deliver *d, struct connection *c)
-{
-    set_option(c->fd, TCP_NODELAY);
-    (void)watch(d, EPOLL_CTL_MOD, c->fd, AFTERWARDS, c);
+    (void)setsockopt(fd, IPPROTO_TCP, name, &value, sizeof value);
 }
 
 /* What has to be told of one connection after the lock is let go. */
@@ -238,18 +181,19 @@ static bool is_over(const struct connection *c, bool empty, double now, unsigned
         return false;
     }
     double limit = empty ? LINGER_SECONDS : (double)idle;
-    return c->reset || (c->peer_done && c->shut && empty) || now - c->moved > limit;
+    return c->reset || (c->peer_done && empty) || now - c->moved > limit;
 }
 
 static void forget(struct deliver *d, struct connection *c)
 {
-    list_remove(&c->turn);
+    wheel_remove(&d->wheel, &c->turn);
     list_remove(&c->address);
-    d->count--;
-    /* libmicrohttpd may not have closed its descriptor yet: closing ours would not end the events.
-     */
-    (void)epoll_ctl(d->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+    (void)atomic_fetch_sub(&d->count, 1);
+    if (c->shared) { /* then closing ours would not end the events */
+        loop_forget(d->options.loop, c->fd);
+    }
     (void)close(c->fd);
+    free(c->watch);
     free(c);
 }
 
@@ -257,8 +201,9 @@ static void forget(struct deliver *d, struct connection *c)
  * as the speed so far tells. */
 static double next_look(const struct deliver *d, const struct connection *c, bool empty, double now)
 {
-    double busy = (double)d->count / LOOKS;
-    double progress = busy > PROGRESS_LOOK ? busy : PROGRESS_LOOK;
+    double count = atomic_load(&d->count);
+    double soonest = larger(count / MOST_LOOKS, FIRST_LOOK);
+    double progress = larger(count / LOOKS, PROGRESS_LOOK);
     if (!is_written(c) || (empty && c->shut)) {
         return progress;
     }
@@ -266,25 +211,23 @@ static double next_look(const struct deliver *d, const struct connection *c, boo
     double left = c->delivered == 0
                       ? passed
                       : passed / (double)c->delivered * (double)(c->expected - c->delivered) / 2;
-    return left < FIRST_LOOK ? FIRST_LOOK : left < progress ? left : progress;
+    return left < progress ? larger(left, soonest) : progress;
 }
 
-/* Writes what the socket takes, some at a time. */
-static void write_some(const struct deliver *d, struct connection *c)
+/* Writes what the socket takes. With TCP_CORK only full segments leave; TCP_NODELAY on top lets the
+ * last one go, and still no partial one at the edge of the receiver's window. */
+static void write_on(struct connection *c)
 {
-    if (is_written(c)) {
-        return;
-    }
-    uint64_t left = c->end - c->at;
-    off_t at = (off_t)c->at;
-    ssize_t sent = sendfile(c->fd, c->file, &at, left < PORTION ? (size_t)left : PORTION);
-    if (sent > 0) {
-        c->at += (uint64_t)sent;
-    } else if (sent == 0 || (errno != EAGAIN && errno != EINTR)) {
-        c->reset = true;
+    ssize_t sent = 1;
+    while (!is_written(c) && (sent > 0 || (sent < 0 && errno == EINTR))) {
+        off_t at = (off_t)c->at;
+        sent = sendfile(c->fd, c->file, &at, (size_t)(c->end - c->at));
+        c->at += sent > 0 ? (uint64_t)sent : 0;
     }
     if (is_written(c)) {
-        after_writing(d, c);
+        set_option(c->fd, TCP_NODELAY, 1);
+    } else {
+        c->reset = sent == 0 || errno != EAGAIN;
     }
 }
 
@@ -294,17 +237,18 @@ static struct report look(struct deliver *d, struct connection *c, double now, b
     struct tcp_info info = {0};
     struct report r = {.parcel = NULL};
     c->reset = c->reset || !tcp_info(c->fd, &info) || info.tcpi_state == STATE_CLOSE;
-    shut_when_sent(c, &info);
     bool empty = is_written(c) && info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0;
     if (c->parcel != NULL) {
         r = look_at_progress(c, info.tcpi_bytes_acked, empty, now, d->options.idle_seconds);
     }
     if (ends && is_over(c, empty, now, d->options.idle_seconds)) {
+        drain(c, false); /* what is left unread would make the close a reset */
         r.left = true;
         r.peer = c->peer;
         forget(d, c);
     } else {
-        look_in(d, c, now, next_look(d, c, empty, now));
+        shut_when_sent(c, &info);
+        wheel_put(&d->wheel, &c->turn, now, next_look(d, c, empty, now));
     }
     return r;
 }
@@ -359,86 +303,58 @@ static bool some_turns(struct deliver *d, double now)
 {
     struct report reports[REPORTS];
     size_t count = 0;
-    uint64_t until = tick_of(now);
+    struct link *link = NULL;
     (void)pthread_mutex_lock(&d->telling);
     (void)pthread_mutex_lock(&d->lock);
-    while (d->tick <= until && count < REPORTS) {
-        struct link *head = &d->wheel[d->tick % WHEEL];
-        struct link *next = NULL;
-        for (struct link *link = head->next; link != head && count < REPORTS; link = next) {
-            next = link->next;
-            struct report r = look(d, of_turn(link), now, true);
-            count = note(reports, count, &r);
-        }
-        d->tick += head->next == head ? 1 : 0;
+    while (count < REPORTS && (link = wheel_take(&d->wheel, now)) != NULL) {
+        struct report r = look(d, of_turn(link), now, true);
+        count = note(reports, count, &r);
     }
-    bool more = d->tick <= until;
     (void)pthread_mutex_unlock(&d->lock);
     for (size_t i = 0; i < count; i++) {
         tell(d, &reports[i]);
     }
     (void)pthread_mutex_unlock(&d->telling);
-    return more;
+    return count == REPORTS;
 }
 
-/* Something has happened on connections that were taken over. */
-static void look_at_events(struct deliver *d, const struct epoll_event *events, int count)
+/* Something has happened on a connection. How far the client is, is looked at when it is due; here
+ * only when all is written, or when the client may be about to leave. */
+static void told(void *context, uint32_t events)
 {
-    for (int i = 0; i < count; i++) {
-        struct connection *c = events[i].data.ptr;
-        if (c == NULL) {
-            uint64_t value;
-            (void)!read(d->wake, &value, sizeof value);
-            continue;
-        }
-        (void)pthread_mutex_lock(&d->telling);
-        (void)pthread_mutex_lock(&d->lock);
-        write_some(d, c);
-        if (is_written(c)) {
-            drain(c);
-        }
-        struct report r = look(d, c, now_seconds(), true);
-        (void)pthread_mutex_unlock(&d->lock);
-        tell(d, &r);
-        (void)pthread_mutex_unlock(&d->telling);
+    struct connection *c = context;
+    struct deliver *d = c->deliver;
+    struct report r = {.parcel = NULL};
+    bool leaving = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    (void)pthread_mutex_lock(&d->telling);
+    (void)pthread_mutex_lock(&d->lock);
+    if (!is_written(c)) {
+        write_on(c);
+        leaving = leaving || c->reset || is_written(c);
     }
-}
-
-int deliver_fd(const struct deliver *d)
-{
-    return d->epoll;
+    if ((events & (EPOLLIN | EPOLLRDHUP)) != 0) {
+        drain(c, (events & EPOLLRDHUP) != 0);
+    }
+    if (leaving) {
+        r = look(d, c, now_seconds(), true);
+    }
+    (void)pthread_mutex_unlock(&d->lock);
+    tell(d, &r);
+    (void)pthread_mutex_unlock(&d->telling);
 }
 
 int deliver_timeout(struct deliver *d)
 {
+    own = d;
     (void)pthread_mutex_lock(&d->lock);
-    bool idle = d->count == 0;
+    int milliseconds = wheel_wait(&d->wheel, now_seconds());
     (void)pthread_mutex_unlock(&d->lock);
-    return idle ? -1 : (int)(TICK * 1000);
+    return milliseconds;
 }
 
 void deliver_turn(struct deliver *d)
 {
-    struct epoll_event events[EVENTS];
-    int count = epoll_wait(d->epoll, events, EVENTS, 0);
-    look_at_events(d, events, count);
     while (some_turns(d, now_seconds())) {
-    }
-}
-
-static void wake(const struct deliver *d)
-{
-    const uint64_t one = 1;
-    (void)!write(d->wake, &one, sizeof one);
-}
-
-static void close_descriptors(const struct deliver *d)
-{
-    if (d->wake >= 0) {
-        (void)close(d->wake);
-    }
-    if (d->epoll >= 0) {
-        (void)close(d->epoll);
     }
 }
 
@@ -449,23 +365,12 @@ struct deliver *deliver_new(const struct deliver_options *options)
         return NULL;
     }
     d->options = *options;
-    for (size_t i = 0; i < WHEEL; i++) {
-        list_init(&d->wheel[i]);
-    }
+    wheel_init(&d->wheel);
     for (size_t i = 0; i < BUCKETS; i++) {
         list_init(&d->addresses[i]);
     }
     (void)pthread_mutex_init(&d->lock, NULL);
     (void)pthread_mutex_init(&d->telling, NULL);
-    d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    d->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (d->wake < 0 || d->epoll < 0 || !watch(d, EPOLL_CTL_ADD, d->wake, EPOLLIN, NULL)) {
-        close_descriptors(d);
-        (void)pthread_mutex_destroy(&d->lock);
-        (void)pthread_mutex_destroy(&d->telling);
-        free(d);
-        return NULL;
-    }
     return d;
 }
 
@@ -475,12 +380,9 @@ void deliver_free(struct deliver *d)
         return;
     }
     for (size_t i = 0; i < BUCKETS; i++) {
-        struct link *head = &d->addresses[i];
-        struct link *next = NULL;
-        for (struct link *link = head->next; link != head; link = next) {
-            struct connection *c = of_address(link);
+        while (!list_is_empty(&d->addresses[i])) {
+            struct connection *c = of_address(d->addresses[i].next);
             struct report r = {.parcel = NULL};
-            next = link->next;
             if (c->parcel != NULL) {
                 r = end_parcel(c, DELIVER_GONE);
             }
@@ -492,95 +394,106 @@ void deliver_free(struct deliver *d)
     }
     (void)pthread_mutex_destroy(&d->lock);
     (void)pthread_mutex_destroy(&d->telling);
-    close_descriptors(d);
     free(d);
 }
 
-/* As much as the socket takes: often all of it. */
-static void write_at_once(const struct deliver *d, struct connection *c)
-{
-    uint64_t before;
-    do {
-        before = c->at;
-        write_some(d, c);
-    } while (!is_written(c) && c->at != before);
-}
+/* ---- for others ---- */
 
-static struct connection *connection_new(int fd, const struct peer *peer)
+/* NULL when there is no memory. */
+static struct connection *connection_new(struct deliver *d, const struct deliver_client *client)
 {
     struct connection *c = calloc(1, sizeof *c);
-    if (c != NULL) {
-        c->fd = fd;
-        c->peer = *peer;
-        c->began = now_seconds();
-        c->moved = c->began;
-        list_init(&c->turn);
+    struct watch *watch = client->watch != NULL ? client->watch : malloc(sizeof *watch);
+    if (c == NULL || watch == NULL) {
+        free(c);
+        if (client->watch == NULL) {
+            free(watch);
+        }
+        return NULL;
     }
+    *watch = (struct watch){told, c};
+    c->deliver = d;
+    c->watch = watch;
+    c->fd = client->fd;
+    c->shared = client->shared;
+    c->peer_done = client->ended;
+    c->peer = client->peer;
+    c->began = now_seconds();
+    c->moved = c->began;
+    list_init(&c->turn);
     return c;
 }
 
-static void add(struct deliver *d, struct connection *c)
+/* When there are many, each has its share of what may wait in the kernel to be sent. With more of
+ * it the kernel would run short, and hold up all of them. */
+static void limit_unsent(const struct deliver *d, const struct connection *c)
 {
-    struct tcp_info info = {0};
-    if (tcp_info(c->fd, &info)) {
-        shut_when_sent(c, &info);
-    }
-    bool written = is_written(c);
-    (void)pthread_mutex_lock(&d->lock);
-    bool first = d->count++ == 0;
-    if (first) {
-        d->tick = tick_of(c->moved);
-    }
-    list_add(bucket(d, &c->peer), &c->address);
-    look_in(d, c, c->moved, FIRST_LOOK);
-    /* Without memory for this the looks alone see it to its end. */
-    (void)watch(d, EPOLL_CTL_ADD, c->fd, written ? AFTERWARDS : WHILE_WRITING, c);
-    (void)pthread_mutex_unlock(&d->lock);
-    if (first) {
-        wake(d);
+    size_t share = d->options.unsent / (atomic_load(&d->count) + 1);
+    if (share < c->end - c->at) {
+        set_option(c->fd, TCP_NOTSENT_LOWAT, share > LEAST_UNSENT ? (int)share : LEAST_UNSENT);
     }
 }
 
-bool deliver_send(struct deliver *d, int fd, const struct peer *peer,
+/* The loop is not told of what it knows: a whole answer costs no call. */
+static void watch_on(const struct deliver *d, const struct connection *c, bool known)
+{
+    uint32_t events = is_written(c) ? ARRIVAL_EVENTS : ARRIVAL_EVENTS | EPOLLOUT;
+    /* Without memory for this the looks alone see it to its end. */
+    if (!known) {
+        (void)loop_watch(d->options.loop, c->fd, events, c->watch);
+    } else if (events != ARRIVAL_EVENTS) {
+        (void)loop_change(d->options.loop, c->fd, events, c->watch);
+    }
+}
+
+static void add(struct deliver *d, struct connection *c, bool known)
+{
+    (void)pthread_mutex_lock(&d->lock);
+    (void)atomic_fetch_add(&d->count, 1);
+    list_add_first(bucket(d, &c->peer), &c->address);
+    wheel_put(&d->wheel, &c->turn, c->moved, FIRST_LOOK);
+    watch_on(d, c, known);
+    (void)pthread_mutex_unlock(&d->lock);
+    if (own != d) {
+        loop_wake(d->options.loop);
+    }
+}
+
+bool deliver_send(struct deliver *d, const struct deliver_client *client,
                   const struct deliver_load *load)
 {
-    struct connection *c = connection_new(fd, peer);
+    struct connection *c = connection_new(d, client);
     if (c == NULL) {
         return false;
     }
     c->file = load->file;
     c->at = load->first;
     c->end = load->first + load->size;
-    c->base = acknowledged(fd);
+    c->base = load->acknowledged;
     c->expected = load->header_size + load->size;
     c->parcel = load->parcel;
     c->mark = load->mark;
-    set_option(fd, TCP_CORK);
+    set_option(c->fd, TCP_CORK, 1);
+    limit_unsent(d, c);
     /* It fits an empty send buffer. */
     c->reset =
-        send(fd, load->header, load->header_size, MSG_NOSIGNAL) != (ssize_t)load->header_size;
-    write_at_once(d, c);
-    if (load->size == 0) {
-        set_option(fd, TCP_NODELAY);
-    }
-    add(d, c);
+        send(c->fd, load->header, load->header_size, MSG_NOSIGNAL) != (ssize_t)load->header_size;
+    write_on(c);
+    add(d, c, client->watch != NULL);
     return true;
 }
 
-bool deliver_finish(struct deliver *d, int fd, const struct peer *peer)
+bool deliver_finish(struct deliver *d, const struct deliver_client *client)
 {
-    struct connection *c = connection_new(fd, peer);
+    struct connection *c = connection_new(d, client);
     if (c == NULL) {
         return false;
     }
-    add(d, c);
+    add(d, c, client->watch != NULL);
     return true;
 }
 
-unsigned deliver_count(struct deliver *d)
+unsigned deliver_count(const struct deliver *d)
 {
-    (void)pthread_mutex_lock(&d->lock);
-    unsigned count = d->count;
-    (void)pthread_mutex_unlock(&d->lock);
-    return count;
+    return atomic_load(&d->count);
 }

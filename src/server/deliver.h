@@ -18,6 +18,8 @@
 #include <stdint.h>
 
 struct deliver;
+struct loop;
+struct watch;
 
 enum deliver_end {
     DELIVER_WHOLE,  /* everything was acknowledged */
@@ -26,9 +28,11 @@ enum deliver_end {
 };
 
 struct deliver_options {
+    struct loop *loop;     /* borrowed: connections are watched there */
+    size_t unsent;         /* bytes that may wait in the kernel to be sent, of all connections */
     unsigned idle_seconds; /* without progress; also the longest wait for a client to close */
-    /* All are called within deliver_turn(), deliver_look() and deliver_free(). `delivered` counts
-     * what the client has acknowledged, header included. */
+    /* All are called within turns, deliver_look() and deliver_free(). `delivered` counts what the
+     * client has acknowledged, header included. */
     void (*progress)(void *parcel, uint64_t delivered);
     void (*end)(void *parcel, uint64_t delivered, enum deliver_end how);
     void (*left)(void *context, const struct peer *peer); /* the connection is closed */
@@ -40,12 +44,19 @@ struct deliver *deliver_new(const struct deliver_options *options);
 /* Closes what is left; every parcel still open ends as DELIVER_GONE. */
 void deliver_free(struct deliver *d);
 
-/* Readable when there is something to do; deliver_turn() does it, and what is due. A turn is needed
- * after that many milliseconds at the latest; -1: not before there is something. Turns are one
- * thread's; all else may be called by any. */
-int deliver_fd(const struct deliver *d);
+/* deliver_turn() does what is due. It is to be called after so many milliseconds at the latest; -1:
+ * not before something is told in the loop. These two, and the turns of the loop, are one thread's;
+ * all else may be called by any. */
 int deliver_timeout(struct deliver *d);
 void deliver_turn(struct deliver *d);
+
+struct deliver_client {
+    int fd;
+    struct watch *watch; /* an arrival's, deliver's from then on; or NULL */
+    bool ended;          /* an arrival's */
+    bool shared;         /* there is another descriptor of the connection, which is closed soon */
+    struct peer peer;
+};
 
 /* What is sent: a header, far below the smallest MSS, and a part of a file. */
 struct deliver_load {
@@ -54,23 +65,24 @@ struct deliver_load {
     int file; /* must stay open until end() */
     uint64_t first;
     uint64_t size;
-    void *parcel;  /* end() is called once for it */
-    uint64_t mark; /* for deliver_look() */
+    uint64_t acknowledged; /* of the connection, before (tcpi_bytes_acked) */
+    void *parcel;          /* end() is called once for it */
+    uint64_t mark;         /* for deliver_look() */
 };
 
-/* The connection is deliver's from here on, and closed when it is over. False when there is no
- * memory: then nothing was sent and it is still the caller's. */
-bool deliver_send(struct deliver *d, int fd, const struct peer *peer,
+/* The connection is deliver's from here on, and closed when it is over. What comes of it is thrown
+ * away. False when there is no memory: then nothing was sent and it is still the caller's. */
+bool deliver_send(struct deliver *d, const struct deliver_client *client,
                   const struct deliver_load *load);
 
 /* Everything was written to the connection already; it is seen to its end. The same. */
-bool deliver_finish(struct deliver *d, int fd, const struct peer *peer);
+bool deliver_finish(struct deliver *d, const struct deliver_client *client);
 
 /* Looks now at the connections of an address with this mark; the ends that there are to tell are
  * told before it returns. */
 void deliver_look(struct deliver *d, const struct peer *peer, uint64_t mark);
 
 /* Connections that are still open. */
-unsigned deliver_count(struct deliver *d);
+unsigned deliver_count(const struct deliver *d);
 
 #endif

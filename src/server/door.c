@@ -2,18 +2,20 @@
 #include "server/door.h"
 
 #include "base/clock.h"
+#include "base/list.h"
+#include "server/loop.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define EVENTS 256
-/* Accepted in one go, so that those who wait get their turn, and the other doors some work. */
-#define ACCEPTS 16
+/* Accepted in one go, before anybody is answered: the kernel's queue is short, and who finds it
+ * full tries again after a second. */
+#define ACCEPTS 1024
 /* When there is no descriptor left, new connections wait so long in the kernel. */
-#define PAUSE_MILLISECONDS 50
+#define PAUSE_SECONDS 0.050
 
 union any_address {
     struct sockaddr any;
@@ -21,11 +23,13 @@ union any_address {
     struct sockaddr_in6 v6;
 };
 
-/* A connection whose request is not whole. All of them form a list, the oldest first. */
+/* A connection whose request is not whole. All of them are listed, the oldest first. */
 struct visitor {
-    struct visitor *next;
-    struct visitor *prev;
+    struct door *door;
+    struct watch *watch; /* owned */
+    struct link place;
     int fd;
+    bool ended; /* the client has closed its side */
     double since;
     union any_address address;
     socklen_t address_size;
@@ -33,10 +37,11 @@ struct visitor {
 
 struct door {
     struct door_options options;
-    int epoll;
-    struct visitor list; /* ends of the list */
+    struct watch bell; /* rings when somebody wants in */
+    bool rung;
+    struct link visitors;
     unsigned waiting;
-    bool paused; /* not accepting for a while */
+    double paused; /* until then nobody is accepted; 0: they are */
     uint8_t bytes[HEAD_LONGEST];
 };
 
@@ -45,31 +50,33 @@ static struct peer peer_of_visitor(const struct visitor *v)
     return peer_of(&v->address.any);
 }
 
-static bool watch(const struct door *d, int fd, uint32_t what, void *pointer)
+static struct visitor *of_place(struct link *link)
 {
-    struct epoll_event event = {.events = what, .data = {.ptr = pointer}};
-    return epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-static void unlist(struct door *d, struct visitor *v)
-{
-    v->prev->next = v->next;
-    v->next->prev = v->prev;
-    d->waiting--;
+    return (struct visitor *)(void *)((char *)link - offsetof(struct visitor, place));
 }
 
 static void enlist(struct door *d, struct visitor *v)
 {
-    v->next = &d->list;
-    v->prev = d->list.prev;
-    v->prev->next = v;
-    v->next->prev = v;
+    list_add_last(&d->visitors, &v->place);
     d->waiting++;
 }
 
-/* Without an answer. */
-static void send_away(struct door *d, struct visitor *v, const char *reason)
+static void unlist(struct door *d, struct visitor *v)
 {
+    list_remove(&v->place);
+    d->waiting--;
+}
+
+static void discard(struct visitor *v)
+{
+    free(v->watch);
+    free(v);
+}
+
+/* Without an answer. */
+static void send_away(struct visitor *v, const char *reason)
+{
+    struct door *d = v->door;
     struct peer peer = peer_of_visitor(v);
     unlist(d, v);
     (void)close(v->fd);
@@ -77,36 +84,43 @@ static void send_away(struct door *d, struct visitor *v, const char *reason)
     if (reason != NULL) {
         d->options.closed(d->options.context, &peer, reason);
     }
-    free(v);
+    discard(v);
 }
 
 /* Lets it go on to who answers it. */
-static void pass_on(struct door *d, struct visitor *v, enum head_state state,
-                    const struct request_head *head)
+static void pass_on(struct visitor *v, enum head_state state, const struct request_head *head)
 {
-    struct peer peer = peer_of_visitor(v);
-    if (!census_admit(d->options.census, &peer)) {
-        send_away(d, v, "too many connections of this address");
+    struct door *d = v->door;
+    const struct arrival arrival = {.fd = v->fd,
+                                    .watch = v->watch,
+                                    .ended = v->ended,
+                                    .peer = peer_of_visitor(v),
+                                    .address = &v->address.any,
+                                    .address_size = v->address_size,
+                                    .head = head};
+    if (!census_admit(d->options.census, &arrival.peer)) {
+        send_away(v, "too many connections of this address");
         return;
     }
     unlist(d, v);
-    (void)epoll_ctl(d->epoll, EPOLL_CTL_DEL, v->fd, NULL);
+    v->watch = NULL;
     if (state == HEAD_WHOLE) {
-        d->options.admit(d->options.context, v->fd, &v->address.any, v->address_size, head);
+        d->options.admit(d->options.context, &arrival);
     } else {
-        d->options.refuse(d->options.context, v->fd, &peer, head);
+        d->options.refuse(d->options.context, &arrival);
     }
-    free(v);
+    discard(v);
 }
 
-static void look(struct door *d, struct visitor *v, bool last)
+static void look(struct visitor *v, bool last)
 {
+    struct door *d = v->door;
     struct request_head head;
     ssize_t got = recv(v->fd, d->bytes, sizeof d->bytes, MSG_PEEK | MSG_DONTWAIT);
     if (got <= 0) {
         bool nothing_yet = got < 0 && (errno == EAGAIN || errno == EINTR);
         if (!nothing_yet || last) {
-            send_away(d, v, NULL); /* came and went: a port scan, a browser's spare connection */
+            send_away(v, NULL); /* came and went: a port scan, a browser's spare connection */
         }
         return;
     }
@@ -117,8 +131,15 @@ static void look(struct door *d, struct visitor *v, bool last)
         state = HEAD_REFUSED;
     }
     if (state != HEAD_PARTIAL) {
-        pass_on(d, v, state, &head);
+        pass_on(v, state, &head);
     }
+}
+
+static void told(void *context, uint32_t events)
+{
+    struct visitor *v = context;
+    v->ended = (events & EPOLLRDHUP) != 0;
+    look(v, (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0);
 }
 
 static const char *unwelcome(enum census_answer answer)
@@ -145,9 +166,9 @@ static bool is_allowed(const struct door *d, const struct peer *peer)
 /* Who waits without a whole request keeps nobody out: the oldest is sent away. */
 static bool make_room(struct door *d)
 {
-    bool anybody = d->list.next != &d->list;
+    bool anybody = !list_is_empty(&d->visitors);
     if (anybody) {
-        send_away(d, d->list.next, "no whole request yet, and others want in");
+        send_away(of_place(d->visitors.next), "no whole request yet, and others want in");
     }
     return anybody;
 }
@@ -162,11 +183,31 @@ static const char *enter(struct door *d, const struct peer *peer)
     return unwelcome(answer);
 }
 
+static struct visitor *visitor_new(struct door *d, int fd, const union any_address *address,
+                                   socklen_t size)
+{
+    struct visitor *v = malloc(sizeof *v);
+    struct watch *watch = malloc(sizeof *watch);
+    if (v == NULL || watch == NULL) {
+        free(v);
+        free(watch);
+        return NULL;
+    }
+    *watch = (struct watch){told, v};
+    *v = (struct visitor){.door = d,
+                          .watch = watch,
+                          .fd = fd,
+                          .since = now_seconds(),
+                          .address = *address,
+                          .address_size = size};
+    return v;
+}
+
 static void welcome(struct door *d, int fd, const union any_address *address, socklen_t size)
 {
     struct peer peer = peer_of(&address->any);
     const char *reason = is_allowed(d, &peer) ? enter(d, &peer) : "the address is not allowed";
-    struct visitor *v = reason == NULL ? calloc(1, sizeof *v) : NULL;
+    struct visitor *v = reason == NULL ? visitor_new(d, fd, address, size) : NULL;
     if (v == NULL) {
         (void)close(fd);
         if (reason == NULL) {
@@ -175,34 +216,37 @@ static void welcome(struct door *d, int fd, const union any_address *address, so
         d->options.closed(d->options.context, &peer, reason != NULL ? reason : "out of memory");
         return;
     }
-    v->fd = fd;
-    v->since = now_seconds();
-    v->address = *address;
-    v->address_size = size;
     if (d->waiting >= d->options.waiting) {
         (void)make_room(d);
     }
     enlist(d, v);
-    if (!watch(d, fd, EPOLLIN | EPOLLRDHUP | EPOLLET, v)) {
-        send_away(d, v, "out of memory");
-        return;
+    if (!loop_watch(d->options.loop, fd, ARRIVAL_EVENTS, v->watch)) {
+        send_away(v, "out of memory");
     }
-    look(d, v, false);
+}
+
+/* After the others that are told in this turn, for those who come in may send some away. */
+static void ring(void *context, uint32_t events)
+{
+    struct door *d = context;
+    (void)events;
+    d->rung = true;
 }
 
 /* Of several doors one is woken. */
-static bool watch_listening(const struct door *d, bool on)
+static bool watch_listening(struct door *d, bool on)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data = {.u64 = 0}};
-    event.data.ptr = (void *)(uintptr_t)d;
-    return epoll_ctl(d->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, d->options.listening, &event) ==
-           0;
+    if (!on) {
+        loop_forget(d->options.loop, d->options.listening);
+        return true;
+    }
+    return loop_watch(d->options.loop, d->options.listening, EPOLLIN | EPOLLEXCLUSIVE, &d->bell);
 }
 
-static void pause_accepting(struct door *d, bool pause)
+static void pause_accepting(struct door *d)
 {
-    (void)watch_listening(d, !pause);
-    d->paused = pause;
+    (void)watch_listening(d, false);
+    d->paused = now_seconds() + PAUSE_SECONDS;
 }
 
 static void accept_some(struct door *d)
@@ -214,7 +258,7 @@ static void accept_some(struct door *d)
         if (fd >= 0) {
             welcome(d, fd, &address, size);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            pause_accepting(d, true);
+            pause_accepting(d);
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
             return;
@@ -222,53 +266,37 @@ static void accept_some(struct door *d)
     }
 }
 
-/* Milliseconds until the oldest has had its time; -1: nobody waits. */
 int door_timeout(const struct door *d)
 {
-    if (d->paused) {
-        return PAUSE_MILLISECONDS;
+    double until = d->paused;
+    if (!list_is_empty(&d->visitors)) {
+        double late = of_place(d->visitors.next)->since + d->options.head_seconds;
+        until = until > 0 && until < late ? until : late;
     }
-    if (d->list.next == &d->list) {
-        return -1;
-    }
-    double left = d->list.next->since + d->options.head_seconds - now_seconds();
-    return left > 0 ? (int)(left * 1000) + 1 : 0;
+    double left = until - now_seconds();
+    return until <= 0 ? -1 : left > 0 ? (int)(left * 1000) + 1 : 0;
 }
 
 static void end_the_late(struct door *d)
 {
-    double now = now_seconds();
-    struct visitor *next = NULL;
-    for (struct visitor *v = d->list.next;
-         v != &d->list && now - v->since >= d->options.head_seconds; v = next) {
-        next = v->next;
-        look(d, v, true);
+    double before = now_seconds() - d->options.head_seconds;
+    while (!list_is_empty(&d->visitors) && of_place(d->visitors.next)->since <= before) {
+        look(of_place(d->visitors.next), true);
     }
-}
-
-int door_fd(const struct door *d)
-{
-    return d->epoll;
 }
 
 void door_turn(struct door *d)
 {
-    struct epoll_event events[EVENTS];
-    bool more = d->paused;
-    int count = epoll_wait(d->epoll, events, EVENTS, 0);
-    if (d->paused) {
-        pause_accepting(d, false);
+    bool again = d->paused > 0 && now_seconds() >= d->paused;
+    bool more = d->rung || again;
+    d->rung = false;
+    if (again) {
+        d->paused = 0;
+        (void)watch_listening(d, true);
     }
-    for (int i = 0; i < count; i++) {
-        void *who = events[i].data.ptr;
-        if (who == d) {
-            more = true;
-        } else {
-            look(d, who, (events[i].events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0);
-        }
+    if (!list_is_empty(&d->visitors)) {
+        end_the_late(d);
     }
-    /* Afterwards, for it may send away those whose events were still to be looked at. */
-    end_the_late(d);
     if (more) {
         accept_some(d);
     }
@@ -281,11 +309,10 @@ struct door *door_new(const struct door_options *options)
         return NULL;
     }
     d->options = *options;
-    d->list.next = &d->list;
-    d->list.prev = &d->list;
-    d->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (d->epoll < 0 || !watch_listening(d, true)) {
-        door_free(d);
+    d->bell = (struct watch){ring, d};
+    list_init(&d->visitors);
+    if (!watch_listening(d, true)) {
+        free(d);
         return NULL;
     }
     return d;
@@ -294,21 +321,15 @@ struct door *door_new(const struct door_options *options)
 void door_close(struct door *d)
 {
     (void)watch_listening(d, false);
-    struct visitor *next = NULL;
-    for (struct visitor *v = d->list.next; v != &d->list; v = next) {
-        next = v->next;
-        send_away(d, v, NULL);
+    while (!list_is_empty(&d->visitors)) {
+        send_away(of_place(d->visitors.next), NULL);
     }
 }
 
 void door_free(struct door *d)
 {
-    if (d == NULL) {
-        return;
+    if (d != NULL) {
+        door_close(d);
+        free(d);
     }
-    door_close(d);
-    if (d->epoll >= 0) {
-        (void)close(d->epoll);
-    }
-    free(d);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Where connections come in: accepts them, and keeps them in a thread of its own until their
- * request is whole. It looks at the request without taking it from the socket, so that
- * libmicrohttpd gets it as it came, and never gets one that it cannot parse. Who is slow or silent
- * costs a descriptor and some bytes here, and nothing else. */
+/* Where connections come in: accepts them, and keeps them until their request is whole. It looks at
+ * the request without taking it from the socket, so that libmicrohttpd gets it as it came, and
+ * never gets one that it cannot parse. Who is slow or silent costs a descriptor and some bytes
+ * here, and nothing else. */
 #ifndef SERVER_DOOR_H
 #define SERVER_DOOR_H
 
@@ -12,22 +12,40 @@
 #include "server/peer.h"
 
 #include <stdbool.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 struct door;
+struct loop;
+struct watch;
+
+/* What is watched for: data, and the client's end. */
+#define ARRIVAL_EVENTS ((uint32_t)(EPOLLIN | EPOLLRDHUP | EPOLLET))
+
+/* A connection that was let in, with a whole request, which has not been taken from the socket. */
+struct arrival {
+    int fd;
+    struct watch *watch; /* from malloc(): in the loop, for ARRIVAL_EVENTS */
+    bool ended;          /* the client has closed its side: that is not told again */
+    struct peer peer;
+    const struct sockaddr *address;
+    socklen_t address_size;
+    const struct request_head *head;
+};
 
 struct door_options {
+    struct loop *loop;     /* borrowed: connections are watched there */
     int listening;         /* borrowed; several doors may share it */
     struct census *census; /* borrowed: who comes in is counted, and leaves it when closed here */
     unsigned waiting;      /* whose request is not whole; beyond it the oldest has to go */
     const struct cidr *allowed; /* borrowed; others are closed without an answer */
     size_t allowed_count;       /* 0: everybody is welcome */
     unsigned head_seconds;      /* for a request to become whole */
-    /* All are called within door_turn(). A whole request: the connection is the callee's now. */
-    void (*admit)(void *context, int fd, const struct sockaddr *address, socklen_t size,
-                  const struct request_head *head);
-    /* One that has to be answered with an error; the connection is the callee's now. */
-    void (*refuse)(void *context, int fd, const struct peer *peer, const struct request_head *head);
+    /* All are called within turns. A request to be answered: connection and watch are the callee's
+     * now. */
+    void (*admit)(void *context, const struct arrival *arrival);
+    /* One that has to be answered with an error. The same. */
+    void (*refuse)(void *context, const struct arrival *arrival);
     /* One that was closed without an answer, and why. */
     void (*closed)(void *context, const struct peer *peer, const char *reason);
     void *context;
@@ -35,9 +53,8 @@ struct door_options {
 
 /* NULL when there is no memory or descriptor. */
 struct door *door_new(const struct door_options *options);
-/* Readable when there is something to do; door_turn() does it, and what is due. A turn is needed
- * after that many milliseconds at the latest; -1: not before there is something. */
-int door_fd(const struct door *door);
+/* door_turn() does what is due. It is to be called after each turn of the loop, and after so many
+ * milliseconds at the latest; -1: not before something is told in the loop. */
 int door_timeout(const struct door *door);
 void door_turn(struct door *door);
 /* Nobody comes in any more; those who wait are closed. */

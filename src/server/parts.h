@@ -65,8 +65,7 @@ void promising_end(void *exchange, uint64_t delivered, enum deliver_end how);
 
 /* respond.c: what devices ask is answered without libmicrohttpd when the image is there: true when
  * the connection is taken. */
-bool respond_at_once(struct server *server, int fd, const struct peer *peer,
-                     const struct request_head *head);
+bool respond_at_once(struct server *server, const struct arrival *arrival);
 
 /* libmicrohttpd's callbacks for a request, and the converter's. */
 enum MHD_Result respond_to_request(void *context, struct MHD_Connection *connection,
@@ -81,10 +80,8 @@ void respond_end(void *context, struct MHD_Connection *connection, void **reques
 void respond_converted(struct conversion_wait *wait);
 
 /* refuse.c: answers what libmicrohttpd never gets. */
-void refuse_request(void *context, int fd, const struct peer *peer,
-                    const struct request_head *head);
+void refuse_request(void *context, const struct arrival *arrival);
 /* With 429, and when to come again. */
-void refuse_for_now(struct server *server, int fd, const struct peer *peer,
-                    const struct request_head *head, unsigned seconds);
+void refuse_for_now(struct server *server, const struct arrival *arrival, unsigned seconds);
 
 #endif

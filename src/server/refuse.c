@@ -42,9 +42,12 @@ static void send_answer(int fd, unsigned status, const char *reason, unsigned re
     (void)!send(fd, text, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static void refuse(struct server *server, int fd, const struct peer *peer,
+static void refuse(struct server *server, const struct arrival *arrival,
                    const struct request_head *head, unsigned retry_after)
 {
+    const struct peer *peer = &arrival->peer;
+    const struct deliver_client client = {
+        .fd = arrival->fd, .watch = arrival->watch, .ended = arrival->ended, .peer = *peer};
     char *target = token_mask(server->options.path_token, head->target);
     struct server_event event = {.kind = SERVER_REQUEST,
                                  .client_port = peer->port,
@@ -52,29 +55,29 @@ static void refuse(struct server *server, int fd, const struct peer *peer,
                                  .target = target != NULL ? target : "",
                                  .status = head->status,
                                  .reason = head->reason};
-    char client[PEER_TEXT];
-    peer_text(peer, client);
-    event.client = client;
+    char text[PEER_TEXT];
+    peer_text(peer, text);
+    event.client = text;
     event.slot = ota_slot_of_target(head->target);
-    send_answer(fd, event.status, event.reason, retry_after);
-    if (!deliver_finish(server_deliverer(server), fd, peer)) {
-        (void)close(fd);
+    send_answer(arrival->fd, event.status, event.reason, retry_after);
+    if (!deliver_finish(server_deliverer(server), &client)) {
+        (void)close(arrival->fd);
+        free(arrival->watch);
         census_leave(server->census, peer);
     }
     server_tell(server, &event);
     free(target);
 }
 
-void refuse_request(void *context, int fd, const struct peer *peer, const struct request_head *head)
+void refuse_request(void *context, const struct arrival *arrival)
 {
-    refuse(context, fd, peer, head, 0);
+    refuse(context, arrival, arrival->head, 0);
 }
 
-void refuse_for_now(struct server *server, int fd, const struct peer *peer,
-                    const struct request_head *head, unsigned seconds)
+void refuse_for_now(struct server *server, const struct arrival *arrival, unsigned seconds)
 {
-    struct request_head refused = *head;
+    struct request_head refused = *arrival->head;
     refused.status = MHD_HTTP_TOO_MANY_REQUESTS;
     refused.reason = "too many requests of this address";
-    refuse(server, fd, peer, &refused, seconds);
+    refuse(server, arrival, &refused, seconds);
 }

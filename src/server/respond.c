@@ -35,16 +35,20 @@ static struct guest *guest_of(struct MHD_Connection *connection)
     return info != NULL ? info->socket_context : NULL;
 }
 
-/* 0 when it is not known. */
-static uint16_t connection_mss(int fd)
+/* What the kernel tells of a connection before the answer. */
+struct outlook {
+    uint16_t mss; /* 0 when it is not known */
+    uint64_t acknowledged;
+};
+
+static struct outlook look_ahead(int fd)
 {
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
-        info.tcpi_snd_mss > UINT16_MAX) {
-        return 0;
-    }
-    return (uint16_t)info.tcpi_snd_mss;
+    bool known = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
+    return (struct outlook){
+        .mss = known && info.tcpi_snd_mss <= UINT16_MAX ? (uint16_t)info.tcpi_snd_mss : 0,
+        .acknowledged = info.tcpi_bytes_acked};
 }
 
 /* ---- answers ---- */
@@ -96,20 +100,35 @@ enum MHD_Result respond_without(struct exchange *x, unsigned status, const char 
     return queue(x, status, response);
 }
 
-/* `fd` is deliver.c's from here on. It sends from the snapshot itself: no connection has a copy. */
-static bool hand_over(struct exchange *x, int fd, const struct image_header *header)
+/* Where an answer goes. */
+struct way {
+    int fd;
+    struct watch *watch; /* an arrival's, or NULL */
+    bool ended;
+};
+
+/* The way is deliver.c's from here on. It sends from the snapshot itself: no connection has a copy.
+ */
+static bool hand_over(struct exchange *x, const struct way *way, const struct outlook *outlook,
+                      const struct image_header *header)
 {
+    const struct deliver_client client = {.fd = way->fd,
+                                          .watch = way->watch,
+                                          .ended = way->ended,
+                                          .shared = x->connection != NULL,
+                                          .peer = x->peer};
     const struct deliver_load load = {
         .header = header->text,
         .header_size = header->size,
         .file = x->snapshot->fd,
         .first = x->first,
         .size = x->request.method == OTA_HEAD ? 0 : x->size,
+        .acknowledged = outlook->acknowledged,
         .parcel = exchange_keep(x),
         .mark = x->promise,
     };
     x->handed_over = true;
-    if (!deliver_send(server_deliverer(x->server), fd, &x->peer, &load)) {
+    if (!deliver_send(server_deliverer(x->server), &client, &load)) {
         x->handed_over = false;
         exchange_release(x);
         return false;
@@ -118,25 +137,27 @@ static bool hand_over(struct exchange *x, int fd, const struct image_header *hea
 }
 
 /* The whole image, laid out for the connection. */
-static bool send_whole(struct exchange *x, int fd)
+static bool send_whole(struct exchange *x, const struct way *way)
 {
     struct image_header header;
+    const struct outlook outlook = look_ahead(way->fd);
     x->size = x->snapshot->image.size;
     x->status = MHD_HTTP_OK;
-    image_header_whole(x->snapshot, connection_mss(fd), x->server->options.extra_mss, &header);
+    image_header_whole(x->snapshot, outlook.mss, x->server->options.extra_mss, &header);
     note_hazard(x, &header.hazard);
     x->header_size = header.size;
     promising_make(x);
-    return hand_over(x, fd, &header);
+    return hand_over(x, way, &outlook, &header);
 }
 
-static bool send_part(struct exchange *x, int fd)
+static bool send_part(struct exchange *x, const struct way *way)
 {
     struct image_header header;
+    const struct outlook outlook = look_ahead(way->fd);
     x->status = MHD_HTTP_PARTIAL_CONTENT;
     image_header_part(x->snapshot, x->first, x->size, &header);
     x->header_size = header.size;
-    return hand_over(x, fd, &header);
+    return hand_over(x, way, &outlook, &header);
 }
 
 /* libmicrohttpd closes its descriptor when it is told that there will be no answer; the connection
@@ -147,9 +168,10 @@ static enum MHD_Result answer_with_image(struct exchange *x)
     const char *range =
         MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE);
     int fd = guest != NULL ? fcntl(connection_fd(x->connection), F_DUPFD_CLOEXEC, 0) : -1;
+    const struct way way = {fd, NULL, false};
     bool part = range_parse(range, x->snapshot->image.size, &x->first, &x->size) == RANGE_ONE;
     if (fd >= 0) {
-        guest->taken = part ? send_part(x, fd) : send_whole(x, fd);
+        guest->taken = part ? send_part(x, &way) : send_whole(x, &way);
         if (guest->taken) {
             return MHD_NO;
         }
@@ -160,16 +182,16 @@ static enum MHD_Result answer_with_image(struct exchange *x)
                            MHD_HTTP_HEADER_RETRY_AFTER, "2");
 }
 
-bool respond_at_once(struct server *server, int fd, const struct peer *peer,
-                     const struct request_head *head)
+bool respond_at_once(struct server *server, const struct arrival *arrival)
 {
+    const struct request_head *head = arrival->head;
     struct store *store = server->options.store;
     const char *inner = token_strip(server->options.path_token, head->target);
     int slot = inner != NULL ? ota_slot_of_target(inner) : 0;
     if (head->cut || head->conditional || slot == 0 || store_path(store, slot) == NULL) {
         return false;
     }
-    struct exchange *x = exchange_new(server, NULL, peer, head->target);
+    struct exchange *x = exchange_new(server, NULL, &arrival->peer, head->target);
     if (x == NULL) {
         return false;
     }
@@ -178,7 +200,8 @@ bool respond_at_once(struct server *server, int fd, const struct peer *peer,
     if (x->snapshot == NULL) {
         x->snapshot = store_peek(store, slot);
     }
-    bool sent = x->snapshot != NULL && send_whole(x, fd);
+    const struct way way = {arrival->fd, arrival->watch, arrival->ended};
+    bool sent = x->snapshot != NULL && send_whole(x, &way);
     exchange_release(x);
     return sent;
 }

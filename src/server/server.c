@@ -29,6 +29,8 @@
 #define ADDRESS_CONNECTIONS 4096
 /* May wait at the door in any case. */
 #define FEW_WAITING 16
+/* Bytes of images that may wait in the kernel to be sent. */
+#define UNSENT ((size_t)128 << 20)
 /* A client may send so many seconds' worth of its rate at once. */
 #define BURST_SECONDS 10
 
@@ -88,31 +90,32 @@ void server_tell_exchange(struct exchange *x, enum server_event_kind kind, bool 
 
 struct deliver *server_deliverer(struct server *server)
 {
-    struct deliver *own = worker_own_deliver();
-    if (own != NULL) {
-        return own;
+    struct worker *worker = worker_own();
+    if (worker == NULL) {
+        unsigned turn = atomic_fetch_add(&server->turn, 1);
+        worker = server->workers[turn % server->worker_count];
     }
-    unsigned turn = atomic_fetch_add(&server->turn, 1);
-    return worker_deliver(server->workers[turn % server->worker_count]);
+    return worker_deliver(worker);
 }
 
-static void on_admit(void *context, int fd, const struct sockaddr *address, socklen_t size,
-                     const struct request_head *head)
+static void on_admit(void *context, const struct arrival *arrival)
 {
     struct server *server = context;
-    const struct peer peer = peer_of(address);
-    unsigned wait = server->rates != NULL ? rates_take(server->rates, &peer, now_seconds()) : 0;
+    const struct peer *peer = &arrival->peer;
+    unsigned wait = server->rates != NULL ? rates_take(server->rates, peer, now_seconds()) : 0;
     if (wait > 0) {
-        refuse_for_now(server, fd, &peer, head, wait);
+        refuse_for_now(server, arrival, wait);
         return;
     }
     (void)atomic_fetch_add(&server->answering, 1);
-    if (respond_at_once(server, fd, &peer, head)) {
+    if (respond_at_once(server, arrival)) {
         return;
     }
-    if (MHD_add_connection(server->daemon, fd, address, size) != MHD_YES) { /* closes it then */
+    worker_forget(worker_own(), arrival);
+    if (MHD_add_connection(server->daemon, arrival->fd, arrival->address, arrival->address_size) !=
+        MHD_YES) { /* closes it then */
         (void)atomic_fetch_sub(&server->answering, 1);
-        census_leave(server->census, &peer);
+        census_leave(server->census, peer);
     }
 }
 
@@ -148,10 +151,11 @@ static void see_off(struct server *server, struct MHD_Connection *connection,
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    int fd = fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0 || !deliver_finish(server_deliverer(server), fd, &guest->peer)) {
-        if (fd >= 0) {
-            (void)close(fd);
+    const struct deliver_client client = {
+        .fd = fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0), .shared = true, .peer = guest->peer};
+    if (client.fd < 0 || !deliver_finish(server_deliverer(server), &client)) {
+        if (client.fd >= 0) {
+            (void)close(client.fd);
         }
         census_leave(server->census, &guest->peer);
     }
@@ -257,7 +261,8 @@ static enum espimage_code make_workers(struct server *server, struct espimage_er
                                       .refuse = refuse_request,
                                       .closed = on_closed,
                                       .context = server};
-    const struct deliver_options deliver = {.idle_seconds = server->options.idle_seconds,
+    const struct deliver_options deliver = {.unsent = UNSENT / count,
+                                            .idle_seconds = server->options.idle_seconds,
                                             .progress = promising_progress,
                                             .end = promising_end,
                                             .left = on_left,

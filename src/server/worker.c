@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/worker.h"
 
-#include <poll.h>
+#include "server/loop.h"
+
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 struct worker {
+    struct loop *loop;
     struct door *door;
     struct deliver *deliver;
     pthread_t thread;
     bool started;
-    int wake; /* eventfd */
     atomic_bool closing;
     atomic_bool stop;
     sem_t closed; /* the door is */
 };
 
-static _Thread_local struct deliver *own_deliver;
+static _Thread_local struct worker *own;
 
 static int sooner(int a, int b)
 {
@@ -30,20 +29,13 @@ static int sooner(int a, int b)
 static void *run(void *context)
 {
     struct worker *w = context;
-    struct pollfd wait[] = {
-        {door_fd(w->door), POLLIN, 0}, {deliver_fd(w->deliver), POLLIN, 0}, {w->wake, POLLIN, 0}};
     bool open = true;
-    own_deliver = w->deliver;
+    own = w;
     while (!atomic_load(&w->stop)) {
         int milliseconds = deliver_timeout(w->deliver);
-        (void)poll(wait, 3, open ? sooner(milliseconds, door_timeout(w->door)) : milliseconds);
-        if (wait[2].revents != 0) {
-            uint64_t value;
-            (void)!read(w->wake, &value, sizeof value);
-        }
+        loop_turn(w->loop, open ? sooner(milliseconds, door_timeout(w->door)) : milliseconds);
         if (open && atomic_load(&w->closing)) {
             door_close(w->door);
-            wait[0].fd = -1;
             open = false;
             (void)sem_post(&w->closed);
         }
@@ -55,10 +47,17 @@ static void *run(void *context)
     return NULL;
 }
 
-static void wake(const struct worker *w)
+static bool make_parts(struct worker *w, const struct door_options *door,
+                       const struct deliver_options *deliver)
 {
-    const uint64_t one = 1;
-    (void)!write(w->wake, &one, sizeof one);
+    struct door_options door_here = *door;
+    struct deliver_options deliver_here = *deliver;
+    w->loop = loop_new();
+    door_here.loop = w->loop;
+    deliver_here.loop = w->loop;
+    w->deliver = w->loop != NULL ? deliver_new(&deliver_here) : NULL;
+    w->door = w->loop != NULL ? door_new(&door_here) : NULL;
+    return w->deliver != NULL && w->door != NULL;
 }
 
 struct worker *worker_new(const struct door_options *door, const struct deliver_options *deliver)
@@ -68,10 +67,7 @@ struct worker *worker_new(const struct door_options *door, const struct deliver_
         return NULL;
     }
     (void)sem_init(&w->closed, 0, 0);
-    w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    w->deliver = deliver_new(deliver);
-    w->door = door_new(door);
-    if (w->wake < 0 || w->deliver == NULL || w->door == NULL) {
+    if (!make_parts(w, door, deliver)) {
         worker_free(w);
         return NULL;
     }
@@ -87,7 +83,7 @@ bool worker_start(struct worker *w)
 void worker_close_door(struct worker *w)
 {
     if (w->started && !atomic_exchange(&w->closing, true)) {
-        wake(w);
+        loop_wake(w->loop);
         while (sem_wait(&w->closed) != 0) {
         }
     }
@@ -100,14 +96,12 @@ void worker_free(struct worker *w)
     }
     if (w->started) {
         atomic_store(&w->stop, true);
-        wake(w);
+        loop_wake(w->loop);
         (void)pthread_join(w->thread, NULL);
     }
     door_free(w->door);
     deliver_free(w->deliver);
-    if (w->wake >= 0) {
-        (void)close(w->wake);
-    }
+    loop_free(w->loop);
     (void)sem_destroy(&w->closed);
     free(w);
 }
@@ -117,7 +111,13 @@ struct deliver *worker_deliver(struct worker *w)
     return w->deliver;
 }
 
-struct deliver *worker_own_deliver(void)
+struct worker *worker_own(void)
 {
-    return own_deliver;
+    return own;
+}
+
+void worker_forget(struct worker *w, const struct arrival *arrival)
+{
+    loop_forget(w->loop, arrival->fd);
+    free(arrival->watch);
 }

@@ -9,7 +9,8 @@
 
 struct worker;
 
-/* Nobody comes in before worker_start(). NULL when there is no memory or descriptor. */
+/* Nobody comes in before worker_start(). The loop of the options is the worker's own, filled in
+ * here. NULL when there is no memory or descriptor. */
 struct worker *worker_new(const struct door_options *door, const struct deliver_options *deliver);
 /* False when there is no thread to be had. */
 bool worker_start(struct worker *worker);
@@ -20,7 +21,9 @@ void worker_free(struct worker *worker);
 
 struct deliver *worker_deliver(struct worker *worker);
 
-/* The deliverer of the worker whose thread this is, or NULL. */
-struct deliver *worker_own_deliver(void);
+/* The worker whose thread this is, or NULL. */
+struct worker *worker_own(void);
+/* Somebody else waits for a connection that came in at its door. */
+void worker_forget(struct worker *worker, const struct arrival *arrival);
 
 #endif
