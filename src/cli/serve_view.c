@@ -6,6 +6,7 @@
 #include "cli/output.h"
 #include "cli/transfers.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -15,6 +16,10 @@
 
 #define DRAW_SECONDS   0.1
 #define REPORT_SECONDS 1.0
+/* Lines within this time are written together: a thousand a second wake nobody a thousand times. */
+#define GATHER_SECONDS 0.02
+/* Written at once; a pipe that has room at all has room for it. */
+#define CHUNK PIPE_BUF
 /* Kept for a reader that is not there. */
 #define KEPT_BYTES (16U << 20)
 
@@ -147,30 +152,54 @@ static bool wait_for_room(struct serve_view *view, int fd)
     return false;
 }
 
-static void print(struct serve_view *view, const struct line *line)
+/* Those at the front of the list that go to the same place, as many as fit; one in any case. */
+static size_t count_chunk(const struct line *first)
 {
-    bool room = wait_for_room(view, fileno(line->stream));
-    if (room && (line->stream == stderr || view->same)) {
-        erase(view);
+    size_t count = 0;
+    size_t size = 0;
+    for (const struct line *l = first; l != NULL && l->stream == first->stream; l = l->next) {
+        size += strlen(l->text);
+        if (count > 0 && size > CHUNK) {
+            break;
+        }
+        count++;
     }
-    if (room) {
-        (void)fputs(line->text, line->stream);
-        (void)fflush(line->stream);
-    }
-    (void)pthread_mutex_lock(&view->lock);
-    view->kept -= strlen(line->text);
-    view->lost += !room;
-    (void)pthread_mutex_unlock(&view->lock);
+    return count;
 }
 
-static void print_all(struct serve_view *view, struct line *line)
+/* Writes or loses so many lines; returns those behind them. */
+static struct line *print_chunk(struct serve_view *view, struct line *first, size_t count)
 {
-    while (line != NULL) {
-        struct line *next = line->next;
-        print(view, line);
+    FILE *stream = first->stream;
+    size_t size = 0;
+    bool room = wait_for_room(view, fileno(stream));
+    if (room && (stream == stderr || view->same)) {
+        erase(view);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct line *line = first;
+        first = line->next;
+        if (room) {
+            (void)fputs(line->text, stream);
+        }
+        size += strlen(line->text);
         free(line->text);
         free(line);
-        line = next;
+    }
+    if (room) {
+        (void)fflush(stream);
+    }
+    (void)pthread_mutex_lock(&view->lock);
+    view->kept -= size;
+    view->lost += room ? 0 : count;
+    (void)pthread_mutex_unlock(&view->lock);
+    return first;
+}
+
+static void print_all(struct serve_view *view, struct line *lines)
+{
+    while (lines != NULL) {
+        lines = print_chunk(view, lines, count_chunk(lines));
     }
 }
 
@@ -187,8 +216,8 @@ static void tell_lost(struct serve_view *view)
 
 /* ---- the thread ---- */
 
-/* With the lock held. Waits until there is something to do; while there is a block, until it is
- * time to draw. */
+/* With the lock held. Waits until there is something to do, and some time has passed since it was
+ * done last. */
 static void wait_for_work(struct serve_view *view)
 {
     while (!view->stop) {
@@ -197,8 +226,8 @@ static void wait_for_work(struct serve_view *view)
             (void)pthread_cond_wait(&view->changed, &view->lock);
             continue;
         }
-        double at = view->drawn_at + DRAW_SECONDS;
-        if (!view->live || now_seconds() >= at) {
+        double at = view->drawn_at + (view->live ? DRAW_SECONDS : GATHER_SECONDS);
+        if (now_seconds() >= at) {
             return;
         }
         const struct timespec until = {(time_t)at, (long)((at - (double)(time_t)at) * 1e9)};
@@ -309,10 +338,13 @@ void serve_view_line(struct serve_view *view, FILE *stream, char *text)
     (void)pthread_mutex_lock(&view->lock);
     bool room = view->kept + length <= KEPT_BYTES;
     if (room) {
+        bool first = view->first == NULL;
         view->kept += length;
         *view->end = line;
         view->end = &line->next;
-        (void)pthread_cond_signal(&view->changed);
+        if (first) {
+            (void)pthread_cond_signal(&view->changed);
+        }
     } else {
         view->lost++;
     }
