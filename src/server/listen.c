@@ -15,8 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Enough for a room full of devices that start at once. */
-#define BACKLOG 1024
+/* A room full of devices starts at once; the kernel takes as many as it is set to
+ * (net.core.somaxconn), usually 4096. */
+#define BACKLOG 65535
 
 union any_address {
     struct sockaddr any;
