@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#define SANDBOX_TEXT 128
+#define SANDBOX_TEXT 256
 
 /* From now on files can only be read, and only those in the folders of `files` and around them:
  *
@@ -15,7 +15,8 @@
  *   home directory, one above it, the root, or a folder in the root.
  *
  * No program can be started, no further TCP port opened, no TCP connection made, no signal sent to
- * another process. Nothing fails: `text` says on one line what was to be had. */
+ * another process. Of capabilities none is kept but the one to read files of others. Nothing fails:
+ * `text` says on one line what was to be had. */
 void sandbox_enter(const char *const *files, size_t count, char text[SANDBOX_TEXT]);
 
 #endif
