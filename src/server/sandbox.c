@@ -4,6 +4,7 @@
 #include "server/sandbox.h"
 
 #include "server/capabilities.h"
+#include "server/system_calls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -181,16 +182,24 @@ static void drop_capabilities(char text[SANDBOX_TEXT])
     }
 }
 
-static void enter_landlock(const char *const *files, size_t count, char text[SANDBOX_TEXT])
+/* What both keep from happening is said once, also when the kernel has but one of them. */
+static void deny(const char *const *files, size_t count, char text[SANDBOX_TEXT])
 {
     long abi = syscall(CREATE_RULESET, NULL, (size_t)0, VERSION_FLAG);
-    if (abi < 1) {
-        say(text, " (the kernel has no Landlock)");
-    } else if (!restrict_to(abi, files, count)) {
-        say(text, " (no Landlock: %s)", strerror(errno));
-    } else {
-        say(text, ", reads in the folders of the ELFs only, writes nothing%s",
-            abi >= ABI_NET ? ", no other TCP" : "");
+    bool landlock = abi >= 1 && restrict_to(abi, files, count);
+    const char *no_landlock = abi >= 1 ? strerror(errno) : "the kernel has none";
+    bool seccomp = system_calls_deny();
+    const char *no_seccomp = strerror(errno);
+    say(text, "%s%s%s", landlock ? ", reads in the folders of the ELFs only" : "",
+        landlock || seccomp ? ", writes nothing, starts nothing" : "",
+        seccomp                      ? ", no new sockets"
+        : landlock && abi >= ABI_NET ? ", no other TCP"
+                                     : "");
+    if (!landlock) {
+        say(text, " (no Landlock: %s)", no_landlock);
+    }
+    if (!seccomp) {
+        say(text, " (no seccomp: %s)", no_seccomp);
     }
 }
 
@@ -203,5 +212,5 @@ void sandbox_enter(const char *const *files, size_t count, char text[SANDBOX_TEX
     }
     say(text, "no new privileges");
     drop_capabilities(text);
-    enter_landlock(files, count, text);
+    deny(files, count, text);
 }

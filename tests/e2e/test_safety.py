@@ -391,7 +391,7 @@ def rights(folder):
     """Of one thread, as the kernel has them: numbers by name."""
     found = dict(line.split(":\t") for line in text(folder / "status").splitlines())
     return {name: int(found[name], 16) for name in
-            ("NoNewPrivs", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+            ("NoNewPrivs", "Seccomp", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
 
 
 def rights_of_threads(server):
@@ -404,6 +404,16 @@ def test_no_new_privileges(serve, firmware):
     server = serve(firmware.path("1MB.app1"))
     assert re.search(r"^Protection: no new privileges", server.log(), re.M)
     assert all(thread["NoNewPrivs"] == 1 for thread in rights_of_threads(server))
+
+
+def test_system_calls(serve, firmware):
+    """What is denied is tried in tests/unit/server/test_sandbox.c."""
+    if "seccomp" not in os.listdir("/proc/sys/kernel"):
+        pytest.skip("the kernel has no seccomp")
+    server = serve(firmware.path("1MB.app1"))
+    assert re.search(r"^Protection: .*, writes nothing, starts nothing, no new sockets$",
+                     server.log(), re.M)
+    assert all(thread["Seccomp"] == 2 for thread in rights_of_threads(server))
 
 
 def test_all_rights_are_kept_when_asked_for(serve, firmware):
