@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <espimage/verify.h>
 #include <espimage/version.h>
+#include <ifaddrs.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -66,7 +67,8 @@ struct serving {
     bool json;
     json_t *slots; /* as the log has them; NULL once it has */
     struct serve_view *view;
-    unsigned builds[2]; /* that were told */
+    unsigned builds[2];         /* that were told */
+    struct ifaddrs *interfaces; /* NULL: not known */
     const struct server_module *module;
     struct server *server;
     double began;
@@ -343,7 +345,8 @@ static void announce(struct serving *s)
 {
     const struct server_facts facts = s->module->facts(s->server);
     const bool slots[2] = {store_path(s->store, 1) != NULL, store_path(s->store, 2) != NULL};
-    json_t *urls = serve_urls(facts.address, facts.port, s->safety.path_token, slots);
+    json_t *urls =
+        serve_urls(s->interfaces, facts.address, facts.port, s->safety.path_token, slots);
     safety_warn(&s->safety, &facts);
     if (s->json) {
         announce_json(s, &facts, urls, s->slots);
@@ -512,6 +515,7 @@ static enum espimage_code start(struct serving *s, struct espimage_error *err)
                                      .context = s};
     safety_apply(&s->safety, &options);
     s->began = now_seconds();
+    (void)getifaddrs(&s->interfaces); /* now: the server gives up the right to ask */
     s->view = serve_view_new(s->json);
     if (s->view == NULL) {
         return error_no_memory(err);
@@ -601,6 +605,7 @@ static int run(const struct command *self, int argc, char **argv)
     }
     status = serve(&s, argv + first, count);
     json_decref(s.slots);
+    freeifaddrs(s.interfaces);
     store_free(s.store);
     return status;
 }

@@ -3,9 +3,13 @@
  * be older than the kernel. */
 #include "server/sandbox.h"
 
+#include "server/capabilities.h"
+#include "server/system_calls.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -157,18 +161,56 @@ static bool restrict_to(long abi, const char *const *files, size_t count)
     return done;
 }
 
-void sandbox_enter(const char *const *files, size_t count, char text[SANDBOX_TEXT])
+/* Appends to the line. */
+__attribute__((format(printf, 2, 3))) static void say(char text[SANDBOX_TEXT], const char *format,
+                                                      ...)
+{
+    size_t length = strlen(text);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text + length, SANDBOX_TEXT - length, format, arguments);
+    va_end(arguments);
+}
+
+static void drop_capabilities(char text[SANDBOX_TEXT])
+{
+    const char *left = capabilities_drop();
+    if (left != NULL) {
+        say(text, ", %s", left);
+    } else {
+        say(text, " (capabilities are kept: %s)", strerror(errno));
+    }
+}
+
+/* What both keep from happening is said once, also when the kernel has but one of them. */
+static void deny(const char *const *files, size_t count, char text[SANDBOX_TEXT])
 {
     long abi = syscall(CREATE_RULESET, NULL, (size_t)0, VERSION_FLAG);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-        (void)snprintf(text, SANDBOX_TEXT, "none: %s", strerror(errno));
-    } else if (abi < 1) {
-        (void)snprintf(text, SANDBOX_TEXT, "no new privileges (the kernel has no Landlock)");
-    } else if (!restrict_to(abi, files, count)) {
-        (void)snprintf(text, SANDBOX_TEXT, "no new privileges (no Landlock: %s)", strerror(errno));
-    } else {
-        (void)snprintf(text, SANDBOX_TEXT,
-                       "no new privileges, reads in the folders of the ELFs only, writes nothing%s",
-                       abi >= ABI_NET ? ", no other TCP" : "");
+    bool landlock = abi >= 1 && restrict_to(abi, files, count);
+    const char *no_landlock = abi >= 1 ? strerror(errno) : "the kernel has none";
+    bool seccomp = system_calls_deny();
+    const char *no_seccomp = strerror(errno);
+    say(text, "%s%s%s", landlock ? ", reads in the folders of the ELFs only" : "",
+        landlock || seccomp ? ", writes nothing, starts nothing" : "",
+        seccomp                      ? ", no new sockets"
+        : landlock && abi >= ABI_NET ? ", no other TCP"
+                                     : "");
+    if (!landlock) {
+        say(text, " (no Landlock: %s)", no_landlock);
     }
+    if (!seccomp) {
+        say(text, " (no seccomp: %s)", no_seccomp);
+    }
+}
+
+void sandbox_enter(const char *const *files, size_t count, char text[SANDBOX_TEXT])
+{
+    text[0] = '\0';
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        say(text, "none: %s", strerror(errno));
+        return;
+    }
+    say(text, "no new privileges");
+    drop_capabilities(text);
+    deny(files, count, text);
 }

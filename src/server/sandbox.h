@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#define SANDBOX_TEXT 128
+#define SANDBOX_TEXT 256
 
 /* From now on files can only be read, and only those in the folders of `files` and around them:
  *
@@ -14,8 +14,9 @@
  *   relative, below the folder above the file's when it is absolute. Not for that reason in the
  *   home directory, one above it, the root, or a folder in the root.
  *
- * No program can be started, no further TCP port opened, no TCP connection made, no signal sent to
- * another process. Nothing fails: `text` says on one line what was to be had. */
+ * No program or process can be started, no socket made, no signal sent to another process. Of
+ * capabilities none is kept but the one to read files of others. Nothing fails: `text` says on one
+ * line what was to be had. */
 void sandbox_enter(const char *const *files, size_t count, char text[SANDBOX_TEXT]);
 
 #endif

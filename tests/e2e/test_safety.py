@@ -387,14 +387,79 @@ def has_landlock():
     return ctypes.CDLL(None, use_errno=True).syscall(444, None, ctypes.c_size_t(0), 1) > 0
 
 
+def rights(folder):
+    """Of one thread, as the kernel has them: numbers by name."""
+    found = dict(line.split(":\t") for line in text(folder / "status").splitlines())
+    return {name: int(found[name], 16) for name in
+            ("NoNewPrivs", "Seccomp", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+
+
+def rights_of_threads(server):
+    threads = [rights(task) for task in pathlib.Path(f"/proc/{server.process.pid}/task").iterdir()]
+    assert len(threads) > 2
+    return threads
+
+
 def test_no_new_privileges(serve, firmware):
     server = serve(firmware.path("1MB.app1"))
     assert re.search(r"^Protection: no new privileges", server.log(), re.M)
-    for task in pathlib.Path(f"/proc/{server.process.pid}/task").iterdir():
-        assert "NoNewPrivs:\t1\n" in text(task / "status"), "every thread"
+    assert all(thread["NoNewPrivs"] == 1 for thread in rights_of_threads(server))
+
+
+def test_system_calls(serve, firmware):
+    """What is denied is tried in tests/unit/server/test_sandbox.c."""
+    if "seccomp" not in os.listdir("/proc/sys/kernel"):
+        pytest.skip("the kernel has no seccomp")
+    server = serve(firmware.path("1MB.app1"))
+    assert re.search(r"^Protection: .*, writes nothing, starts nothing, no new sockets$",
+                     server.log(), re.M)
+    assert all(thread["Seccomp"] == 2 for thread in rights_of_threads(server))
+
+
+def test_all_rights_are_kept_when_asked_for(serve, firmware):
     server = serve("--no-sandbox", firmware.path("1MB.app1"))
     assert "Protection: none (--no-sandbox)\n" in server.log()
-    assert "NoNewPrivs:\t0\n" in text(f"/proc/{server.process.pid}/status")
+    assert all(thread == rights(pathlib.Path("/proc/self")) for thread in rights_of_threads(server))
+
+
+# Capabilities, as bits.
+OVERRIDE, READ_SEARCH, SETPCAP = 1 << 1, 1 << 2, 1 << 8
+
+
+def test_capabilities(serve, firmware):
+    """Whoever starts it: none is left but the one to read files of others."""
+    own = rights(pathlib.Path("/proc/self"))["CapEff"]
+    left = own & READ_SEARCH or own & OVERRIDE
+    server = serve(firmware.path("1MB.app1"))
+    for thread in rights_of_threads(server):
+        assert (thread["CapEff"], thread["CapPrm"], thread["CapInh"], thread["CapAmb"]) == \
+            (left, left, 0, 0)
+        assert thread["CapBnd"] == 0 or not own & SETPCAP
+    said = {READ_SEARCH: "no capability but CAP_DAC_READ_SEARCH",
+            OVERRIDE: "no capability but CAP_DAC_OVERRIDE", 0: "no capabilities"}[left]
+    assert f"Protection: no new privileges, {said}, " in server.log()
+
+
+def test_rebuild_by_another_user(serve, tool, firmware, image):
+    """Root reads what only others may read, before and after."""
+    if not rights(pathlib.Path("/proc/self"))["CapEff"] & (READ_SEARCH | OVERRIDE):
+        pytest.skip("not root, or without its rights")
+    folder = tool.cwd / "build"
+    folder.mkdir()
+
+    def rebuild(name):
+        new = folder / "new"
+        shutil.copyfile(firmware.path(name), new)
+        new.chmod(0o600)
+        os.chown(new, 65534, 65534)
+        return new.rename(folder / "app.elf")
+
+    server = serve("-fs", "1MB", rebuild("1MB.app1"))
+    folder.chmod(0o700)
+    os.chown(folder, 65534, 65534)
+    assert server.get("/user1.bin").body == image
+    rebuild("three-irom.app1")
+    assert server.get("/user1.bin").body == converted(tool, firmware, "three-irom.app1")
 
 
 def test_warning_for_root_on_a_public_address(serve, firmware):

@@ -149,6 +149,7 @@ def test_started(serve, tool, firmware):
     server = serve(firmware.path("1MB.app1"), firmware.path("iram-big.app1"))
     (started,) = server.events()
     assert_documented(started, documented()["started"])
+    assert started["protection"].startswith("no new privileges, no capabilit")
     assert started["port"] == server.port and started["bind"] == "0.0.0.0"
     assert f"http://127.0.0.1:{server.port}/user1.bin" in started["urls"]
     assert (started["flash_map"], started["profile"]) == ("1MB", "sdk")
