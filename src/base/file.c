@@ -24,6 +24,17 @@ static enum espimage_code refuse_kind(mode_t mode, struct espimage_error *err)
     return error_wanted(err, "a regular file");
 }
 
+/* Of what is no file, such as a directory, Landlock denies the opening: what it is says more. */
+static enum espimage_code cannot_open(const char *path, struct espimage_error *err)
+{
+    int error = errno;
+    struct stat status;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+        return refuse_kind(status.st_mode, err);
+    }
+    return error_found(err, ESPIMAGE_ERR_NO_INPUT, "cannot open: %s", strerror(error));
+}
+
 /* The file may grow or shrink while it is read; what counts is what was read. */
 static enum espimage_code read_all(int fd, size_t limit, struct file_bytes *out,
                                    struct espimage_error *err)
@@ -65,7 +76,7 @@ enum espimage_code file_read(const char *path, size_t limit, struct file_bytes *
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
     if (fd < 0) {
-        code = error_found(err, ESPIMAGE_ERR_NO_INPUT, "cannot open: %s", strerror(errno));
+        code = cannot_open(path, err);
     } else if (fstat(fd, &bytes.status) != 0) {
         code = error_found(err, ESPIMAGE_ERR_IO, "cannot look at it: %s", strerror(errno));
     } else if (!S_ISREG(bytes.status.st_mode)) {
