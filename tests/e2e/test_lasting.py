@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""serve when what it stands on gives way: its files. It goes on, says what it sees, and is what it was before
-when that is back. What has no test here has its reason in docs/serving.md, "What goes wrong around it"."""
+"""serve when what it stands on gives way: files, memory. It goes on, says what it sees, and is what
+it was before when that is back. What has no test here has its reason in docs/serving.md, "What goes wrong around it"."""
 
 import os
-import shutil
+import resource
 import threading
 import time
 
@@ -12,6 +12,7 @@ import pytest
 from server import Answer, read_to_end
 from test_ota import rename_over
 from test_serve import GET, converted, rebuilt
+from tool import OK
 
 ROOT_USER = os.geteuid() == 0
 # Sanitizers and a busy machine take their time.
@@ -142,3 +143,33 @@ def test_a_promise_outlives_the_elf(serve, tool, firmware):
     elf.unlink()
     assert server.get("/user1.bin").body == image
     server.wait_for("GET /user1.bin user1 200 build 1 as promised")
+
+
+def limit(server, name, soft):
+    """As `prlimit` does it to a process that runs; returns what it was."""
+    before = resource.prlimit(server.process.pid, name)
+    resource.prlimit(server.process.pid, name, (soft, before[1]))
+    return before[0]
+
+
+# ---- memory for images ----
+
+def test_no_room_for_an_image(serve, tool, firmware):
+    """A limit on files holds for those in memory too."""
+    elf = firmware.copy("1MB.app1", tool.cwd / "app1.elf")
+    server = serve(elf, firmware.path("1MB.app2"))
+    other = server.get("/user2.bin").body
+    running = Download(server, slot=2)
+    before = limit(server, resource.RLIMIT_FSIZE, 32768)
+    rename_over(elf, rebuilt(firmware, "1MB.app1", "new"))
+    for method in ("HEAD", "GET"):
+        answer = server.get("/user1.bin", method=method)
+        assert (answer.status, answer.length) == (503, 0)
+        server.wait_for(f"{method} /user1.bin user1 503 .*app1.elf: .*in memory: File too large")
+    assert server.get("/user2.bin").body == other
+    assert running.finish().body == other
+    limit(server, resource.RLIMIT_FSIZE, before)
+    answer = server.get("/user1.bin")
+    assert (answer.status, answer.body) == (200, converted(tool, elf, 1))
+    assert server.stop() == OK
+    assert server.err() == ""
