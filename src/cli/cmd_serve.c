@@ -352,7 +352,6 @@ static void announce(struct serving *s)
         announce_text(s, &facts, urls);
         json_decref(urls);
     }
-    (void)fflush(stdout);
 }
 
 static void warn_of(const struct serving *s, int slot, const struct espimage_notes *notes)
@@ -549,7 +548,12 @@ static int run_server(struct serving *s)
     } else {
         finished = serve_until_end(s, signal_fd);
     }
-    serve_view_free(s->view, finished ? LOG_SECONDS : 0);
+    int unwritten = serve_view_free(s->view, finished ? LOG_SECONDS : 0);
+    if (unwritten != 0 && status == 0) {
+        error_found(&err, ESPIMAGE_ERR_IO, "cannot write to standard output: %s",
+                    strerror(unwritten));
+        status = print_error(&err);
+    }
     if (signal_fd >= 0) {
         (void)close(signal_fd);
     }

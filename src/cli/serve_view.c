@@ -6,6 +6,7 @@
 #include "cli/output.h"
 #include "cli/transfers.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@
 
 #define DRAW_SECONDS   0.1
 #define REPORT_SECONDS 1.0
+/* Between two warnings of lost lines: a full disk loses each of them. */
+#define LOST_SECONDS 10.0
 /* Kept for a reader that is not there. */
 #define KEPT_BYTES (16U << 20)
 
@@ -40,12 +43,16 @@ struct serve_view {
     struct line **end;
     size_t kept; /* bytes */
     size_t lost;
+    int lost_why; /* errno of the last one; 0: nobody read it */
     bool stop;
     double patient_until;
 
     /* The thread's. */
     double drawn_at;
     size_t lost_told;
+    double lost_told_at;
+    int failed;     /* errno of the first failure of stdout; 0: none */
+    bool torn[2];   /* what stdout, stderr have last is no whole line */
     unsigned shown; /* lines of the block on the terminal */
     struct live_screen screen;
     char block[LIVE_ROWS][LIVE_LINE]; /* as shown */
@@ -147,19 +154,63 @@ static bool wait_for_room(struct serve_view *view, int fd)
     return false;
 }
 
+/* All of it, or false: nobody reads it, or errno says why not. `*some` when a part was written. */
+static bool put(struct serve_view *view, int fd, const char *text, bool *some)
+{
+    size_t left = strlen(text);
+    while (left > 0) {
+        errno = 0;
+        if (!wait_for_room(view, fd)) {
+            return false;
+        }
+        ssize_t done = write(fd, text, left);
+        if (done < 0 && errno != EINTR && errno != EAGAIN) {
+            return false;
+        }
+        text += done > 0 ? done : 0;
+        left -= done > 0 ? (size_t)done : 0;
+        *some = *some || done > 0;
+    }
+    return true;
+}
+
+/* On a line of its own, whatever became of the one before. */
+static bool put_line(struct serve_view *view, FILE *stream, const char *text)
+{
+    bool *torn = &view->torn[stream == stderr];
+    bool some = false;
+    if (*torn && !put(view, fileno(stream), "\n", &some)) {
+        return false;
+    }
+    some = false;
+    bool whole = put(view, fileno(stream), text, &some);
+    *torn = !whole && some;
+    return whole;
+}
+
+static void lose(struct serve_view *view, FILE *stream, int why)
+{
+    if (stream == stdout && view->failed == 0) {
+        view->failed = why;
+    }
+    (void)pthread_mutex_lock(&view->lock);
+    view->lost++;
+    view->lost_why = why;
+    (void)pthread_mutex_unlock(&view->lock);
+}
+
 static void print(struct serve_view *view, const struct line *line)
 {
     bool room = wait_for_room(view, fileno(line->stream));
     if (room && (line->stream == stderr || view->same)) {
         erase(view);
     }
-    if (room) {
-        (void)fputs(line->text, line->stream);
-        (void)fflush(line->stream);
+    errno = 0;
+    if (!room || !put_line(view, line->stream, line->text)) {
+        lose(view, line->stream, errno);
     }
     (void)pthread_mutex_lock(&view->lock);
     view->kept -= strlen(line->text);
-    view->lost += !room;
     (void)pthread_mutex_unlock(&view->lock);
 }
 
@@ -174,14 +225,24 @@ static void print_all(struct serve_view *view, struct line *line)
     }
 }
 
-static void tell_lost(struct serve_view *view)
+/* At once, then now and then, and at the end. */
+static void tell_lost(struct serve_view *view, bool last)
 {
-    size_t lost = serve_view_lost(view);
-    if (lost != view->lost_told) {
-        erase(view);
-        (void)fprintf(stderr, PROGRAM ": warning: %zu lines of the log were lost: nobody read it\n",
-                      lost - view->lost_told);
-        view->lost_told = lost;
+    double now = now_seconds();
+    (void)pthread_mutex_lock(&view->lock);
+    size_t lost = view->lost - view->lost_told;
+    int why = view->lost_why;
+    (void)pthread_mutex_unlock(&view->lock);
+    bool due = last || view->lost_told == 0 || now - view->lost_told_at >= LOST_SECONDS;
+    if (lost == 0 || !due) {
+        return;
+    }
+    erase(view);
+    if (fprintf(stderr, PROGRAM ": warning: %zu line%s of the log %s lost: %s\n", lost,
+                lost == 1 ? "" : "s", lost == 1 ? "was" : "were",
+                why != 0 ? strerror(why) : "nobody read it") > 0) {
+        view->lost_told += lost;
+        view->lost_told_at = now;
     }
 }
 
@@ -230,7 +291,7 @@ static void *run(void *context)
         print_all(view, lines);
         if (wait_for_room(view, STDERR_FILENO)) {
             if (stop || !is_impatient(view)) { /* or there are more to come */
-                tell_lost(view);
+                tell_lost(view, stop);
             }
             draw(view, &screen, count);
         }
@@ -272,14 +333,20 @@ struct serve_view *serve_view_new(bool follows)
 
 bool serve_view_start(struct serve_view *view)
 {
+    errno = 0;
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        view->torn[0] = true;
+        lose(view, stdout, errno != 0 ? errno : EIO);
+        clearerr(stdout); /* told here, and so not once more when it is closed */
+    }
     view->started = pthread_create(&view->thread, NULL, run, view) == 0;
     return view->started;
 }
 
-void serve_view_free(struct serve_view *view, double patience)
+int serve_view_free(struct serve_view *view, double patience)
 {
     if (view == NULL) {
-        return;
+        return 0;
     }
     (void)pthread_mutex_lock(&view->lock);
     view->stop = true;
@@ -294,7 +361,9 @@ void serve_view_free(struct serve_view *view, double patience)
     (void)pthread_cond_destroy(&view->changed);
     (void)pthread_mutex_destroy(&view->lock);
     transfers_free(view->transfers);
+    int failed = view->failed;
     free(view);
+    return failed;
 }
 
 void serve_view_line(struct serve_view *view, FILE *stream, char *text)
@@ -315,6 +384,7 @@ void serve_view_line(struct serve_view *view, FILE *stream, char *text)
         (void)pthread_cond_signal(&view->changed);
     } else {
         view->lost++;
+        view->lost_why = 0;
     }
     (void)pthread_mutex_unlock(&view->lock);
     if (!room) {

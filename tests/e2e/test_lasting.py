@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""serve when what it stands on gives way: files, memory. It goes on, says what it sees, and is what
+"""serve when what it stands on gives way: files, the disk, memory. It goes on, says what it sees, and is what
 it was before when that is back. What has no test here has its reason in docs/serving.md, "What goes wrong around it"."""
 
+import json
 import os
+import pathlib
+import re
 import resource
+import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
+import server as server_module
 from server import Answer, read_to_end
 from test_ota import rename_over
 from test_serve import GET, converted, rebuilt
-from tool import OK
+from test_serve_log import Server as JsonServer
+from tool import IO, OK, PROGRAM
 
 ROOT_USER = os.geteuid() == 0
 # Sanitizers and a busy machine take their time.
@@ -145,11 +152,172 @@ def test_a_promise_outlives_the_elf(serve, tool, firmware):
     server.wait_for("GET /user1.bin user1 200 build 1 as promised")
 
 
+# ---- the disk ----
+
+def seconds_of_processor(process):
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def assert_at_rest(process):
+    """It does not try again and again."""
+    before = seconds_of_processor(process)
+    time.sleep(0.5)
+    assert seconds_of_processor(process) - before < 0.2
+
+
+def ask_often(server, count):
+    for i in range(count):
+        assert server.get(f"/{'x' * 200}{i}").status == 404
+
+
+class OnSmallDisk(server_module.Server):
+    """Its log is on a disk of 64 KB that only it has."""
+
+    def __init__(self, *args, cwd, also=""):
+        self.disk = pathlib.Path(cwd) / "disk"
+        self.disk.mkdir()
+        self.file = None
+        script = f'mount -t tmpfs -o size=64k none "{self.disk}" && exec "$0" "$@" >>"{self.disk}/log" {also}'
+        super().__init__(*args, cwd=cwd, wrapper=("unshare", "-rm", "sh", "-c", script))
+
+    def on_disk(self, name):
+        return pathlib.Path(f"/proc/{self.process.pid}/root{self.disk}/{name}")
+
+    def log(self):
+        """Also when the process is gone, and with it its disk."""
+        if self.file is None:
+            try:
+                self.file = open(self.on_disk("log"), "rb", buffering=0)  # pylint: disable=R1732
+            except FileNotFoundError:
+                return ""
+        self.file.seek(0)
+        return self.file.read().decode()
+
+    def fill(self):
+        with open(self.on_disk("filler"), "wb", buffering=0) as filler:
+            with pytest.raises(OSError, match="No space"):
+                while True:
+                    filler.write(b"x" * 1024)
+
+    def free(self):
+        self.on_disk("filler").unlink()
+
+
+class OnSmallDiskForPrograms(OnSmallDisk, JsonServer):
+    pass
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    if subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", tmp_path], capture_output=True,
+                      check=False).returncode != 0:
+        pytest.skip("no mount namespaces here")
+    running = []
+
+    def start(*args, kind=OnSmallDisk, **kwargs):
+        running.append(kind(*args, cwd=tmp_path, **kwargs))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.end()
+        one.file.close()
+
+
+NO_SPACE = "No space left on device"
+
+
+def lost_lines(err):
+    return sum(map(int, re.findall(rf"warning: (\d+) lines? of the log w\w+ lost: {NO_SPACE}$", err, re.M)))
+
+
+def test_the_disk_of_the_log_is_full(small_disk, firmware):
+    """Devices do not notice. Lines are whole or lost, and it is said how many."""
+    server = small_disk(firmware.path("1MB.app1"))
+    announced = len(server.log().splitlines())
+    ask_often(server, 3)
+    server.wait_for("x2 404")
+    server.fill()
+    ask_often(server, 60)
+    assert server.get("/user1.bin").status == 200
+    until(lambda: lost_lines(server.err()))
+    assert_at_rest(server.process)
+    server.free()
+    ask_often(server, 5)
+    server.wait_for(r"x4 404(?s:.*)x4 404")
+    assert server.stop() == IO
+    assert server.err().endswith(f"espimagetool: cannot write to standard output: {NO_SPACE}\n")
+    assert len(server.err().splitlines()) <= 3, "not one for each line"
+    lines = server.log().splitlines()[announced:]
+    whole = [x for x in lines if re.fullmatch(r"127\.0\.0\.1 GET (/x+\d+ 404 \S+ s: .* /user2\.bin|/user1\.bin .* s)", x)]
+    assert len(lines) - len(whole) <= 1, "the one at which the disk was full"
+    assert len(whole) + lost_lines(server.err()) == 69
+
+
+def test_the_disk_of_a_log_for_programs_is_full(small_disk, firmware):
+    """Standard error is on the same disk: it is said when there is room again."""
+    server = small_disk("--log", "json", firmware.path("1MB.app1"), kind=OnSmallDiskForPrograms, also="2>&1")
+    server.fill()
+    ask_often(server, 60)
+    assert_at_rest(server.process)
+    server.free()
+    assert server.get("/user1.bin").status == 200
+    server.wait_for('"complete":true')
+    assert server.stop() == IO
+    lines = server.log().splitlines()
+    events = [json.loads(x) for x in lines if x.startswith("{") and x.endswith("}")]
+    others = [x for x in lines if not (x.startswith("{") and x.endswith("}"))]
+    stopped = events[-1]
+    assert (stopped["event"], stopped["requests"]) == ("stopped", 61)
+    requests = [e for e in events if e["event"] == "request"]
+    assert len(requests) + stopped["lost"] == 61
+    assert lost_lines("\n".join(others)) == stopped["lost"] > 20
+    assert len(others) <= 3, "a line that broke off, the warning, and why the status is 74"
+
+
+def test_nothing_can_be_written_at_all(firmware, tmp_path):
+    """Neither the log nor what is wrong with it."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    with open("/dev/full", "wb") as full, \
+            subprocess.Popen([PROGRAM, "serve", "--bind", "127.0.0.1", "--port", str(port),
+                              firmware.path("1MB.app1")], cwd=tmp_path, stdout=full, stderr=full) as process:
+        def answer():
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=SOON) as connection:
+                    connection.sendall(GET % 1)
+                    return Answer(read_to_end(connection))
+            except ConnectionRefusedError:
+                return None
+        try:
+            assert until(answer).status == 200
+            assert_at_rest(process)
+            assert answer().status == 200
+            process.terminate()
+            assert process.wait(SOON) == IO
+        finally:
+            process.kill()
+
+
 def limit(server, name, soft):
     """As `prlimit` does it to a process that runs; returns what it was."""
     before = resource.prlimit(server.process.pid, name)
     resource.prlimit(server.process.pid, name, (soft, before[1]))
     return before[0]
+
+
+def test_the_log_may_not_grow(serve, firmware):
+    """`ulimit -f`: the signal for it must not end the server."""
+    server = serve(firmware.path("1MB.app1"))
+    before = limit(server, resource.RLIMIT_FSIZE, len(server.log()))
+    ask_often(server, 3)
+    until(lambda: "lost: File too large" in server.err())
+    limit(server, resource.RLIMIT_FSIZE, before)
+    assert server.get("/user1.bin").status == 200
+    server.wait_for("^127.0.0.1 GET /user1.bin user1 200 ")
+    assert server.stop() == IO
 
 
 # ---- memory for images ----
