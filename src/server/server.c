@@ -29,6 +29,8 @@
 #define ADDRESS_CONNECTIONS 4096
 /* May wait at the door in any case. */
 #define FEW_WAITING 16
+/* Between two lines about new connections that have to wait. */
+#define FULL_SECONDS 60.0
 /* A client may send so many seconds' worth of its rate at once. */
 #define BURST_SECONDS 10
 
@@ -123,6 +125,22 @@ static void on_closed(void *context, const struct peer *peer, const char *reason
     const struct server_event event = {
         .kind = SERVER_TURNED_AWAY, .client = client, .client_port = peer->port, .reason = reason};
     server_tell(context, &event);
+}
+
+/* Comes again and again as long as it lasts. */
+static void on_full(void *context, int error)
+{
+    struct server *server = context;
+    char text[128];
+    double now = now_seconds();
+    (void)pthread_mutex_lock(&server->lock);
+    bool due = server->full_told <= 0 || now - server->full_told >= FULL_SECONDS;
+    server->full_told = due ? now : server->full_told;
+    (void)pthread_mutex_unlock(&server->lock);
+    if (due) {
+        (void)snprintf(text, sizeof text, "new connections wait: %s", strerror(error));
+        server_notice(server, text);
+    }
 }
 
 static void on_left(void *context, const struct peer *peer)
@@ -256,6 +274,7 @@ static enum espimage_code make_workers(struct server *server, struct espimage_er
                                       .admit = on_admit,
                                       .refuse = refuse_request,
                                       .closed = on_closed,
+                                      .full = on_full,
                                       .context = server};
     const struct deliver_options deliver = {.idle_seconds = server->options.idle_seconds,
                                             .progress = promising_progress,

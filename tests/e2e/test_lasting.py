@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""serve when what it stands on gives way: files, the disk, memory. It goes on, says what it sees, and is what
+"""serve when what it stands on gives way: files, the disk, memory, descriptors. It goes on, says what it sees, and is what
 it was before when that is back. What has no test here has its reason in docs/serving.md, "What goes wrong around it"."""
 
 import json
@@ -15,7 +15,7 @@ import time
 import pytest
 
 import server as server_module
-from server import Answer, read_to_end
+from server import Answer, nothing_more, read_to_end
 from test_ota import rename_over
 from test_serve import GET, converted, rebuilt
 from test_serve_log import Server as JsonServer
@@ -341,3 +341,55 @@ def test_no_room_for_an_image(serve, tool, firmware):
     assert (answer.status, answer.body) == (200, converted(tool, elf, 1))
     assert server.stop() == OK
     assert server.err() == ""
+
+
+# ---- descriptors ----
+
+def descriptors(server):
+    return {int(p.name) for p in pathlib.Path(f"/proc/{server.process.pid}/fd").iterdir()}
+
+
+def leave_descriptors(server, count):
+    """So many more, and no others; returns what the limit was."""
+    used = descriptors(server)
+    unused = [number for number in range(len(used) + count + 1) if number not in used]
+    return limit(server, resource.RLIMIT_NOFILE, unused[count])
+
+
+def test_no_descriptor_left(serve, tool, firmware):
+    """New connections wait, which is told once; downloads that run go on; nobody is turned away."""
+    server = serve("-fs", "2MB-c1", firmware.path("2MB-c1.large"))
+    image = converted(tool, firmware.path("2MB-c1.large"), 1, "-fs", "2MB-c1")
+    running = Download(server)
+    before = leave_descriptors(server, 0)
+    with server.connect(timeout=SOON) as waiting:
+        waiting.sendall(GET % 1)
+        server.wait_for("^new connections wait: Too many open files$")
+        assert_at_rest(server.process)
+        assert nothing_more(waiting)
+        running.got += running.socket.recv(4096)
+        limit(server, resource.RLIMIT_NOFILE, before)
+        assert Answer(read_to_end(waiting)).body == image
+    assert running.finish().body == image
+    assert server.stop() == OK
+    assert server.log().count("new connections wait") == 1
+    assert "turned away" not in server.log() and server.err() == ""
+
+
+def test_no_descriptor_left_for_a_conversion(serve, tool, firmware):
+    elf = firmware.copy("1MB.app1", tool.cwd / "app1.elf")
+    server = serve(elf, firmware.path("1MB.app2"))
+    idle = descriptors(server)
+    other = server.get("/user2.bin").body
+    until(lambda: descriptors(server) == idle)
+    before = leave_descriptors(server, 1)
+    rename_over(elf, rebuilt(firmware, "1MB.app1", "new"))
+    for method in ("HEAD", "GET"):
+        answer = server.get("/user1.bin", method=method)
+        assert (answer.status, answer.length) == (503, 0)
+        server.wait_for(f"{method} /user1.bin user1 503 .*app1.elf: .*Too many open files")
+    assert server.get("/user2.bin").body == other
+    limit(server, resource.RLIMIT_NOFILE, before)
+    answer = server.get("/user1.bin")
+    assert (answer.status, answer.body) == (200, converted(tool, elf, 1))
+    assert server.stop() == OK
