@@ -2,6 +2,7 @@
 """serve when what it stands on gives way: files, the disk, memory, descriptors. It goes on, says what it sees, and is what
 it was before when that is back. What has no test here has its reason in docs/serving.md, "What goes wrong around it"."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import pytest
 
 import server as server_module
 from server import Answer, nothing_more, read_to_end
+from status import status
 from test_ota import rename_over
 from test_serve import GET, converted, rebuilt
 from test_serve_log import Server as JsonServer
@@ -393,3 +395,77 @@ def test_no_descriptor_left_for_a_conversion(serve, tool, firmware):
     answer = server.get("/user1.bin")
     assert (answer.status, answer.body) == (200, converted(tool, elf, 1))
     assert server.stop() == OK
+
+
+# ---- the clock ----
+
+YEAR = 365 * 86400
+
+
+class Clock:
+    """What the time of day is for a server; the clock that does not jump is left alone. Both clocks of the
+    kernel cannot be had apart without setting that of the machine."""
+
+    def __init__(self, folder):
+        found = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+        if not found:
+            pytest.skip("libfaketime not found (on Debian: apt-get install libfaketime)")
+        if "san" in PROGRAM:
+            pytest.skip("sanitizers want to be the first library")
+        self.file = folder / "clock"  # beside the ELF, for nothing else may be read
+        self.jump(0)
+        self.environment = {"LD_PRELOAD": str(found[0]), "FAKETIME_TIMESTAMP_FILE": str(self.file),
+                            "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
+
+    def jump(self, seconds):
+        rename_over(self.file, b"%+d\n" % seconds)
+
+
+def partial(server, source):
+    """A connection whose request is not whole."""
+    s = server.connect(timeout=SOON, source=source)
+    s.sendall(b"GET /user1.bin HT")
+    return s
+
+
+def whole(s):
+    with s:
+        s.sendall(b"TP/1.0\r\n\r\n")
+        return Answer(read_to_end(s, SOON))
+
+
+def test_the_clock_jumps(firmware, tool):
+    """A year ahead, and two back: nothing expires or stalls, a changed ELF is taken, though its time lies in
+    the past or in the future, and the server ends as it should. The log has the time of day."""
+    clock = Clock(tool.cwd)
+    elf = firmware.copy("2MB-c1.large", tool.cwd / "app1.elf")
+    server = JsonServer("-fs", "2MB-c1", elf, cwd=tool.cwd, env=clock.environment,
+                        command=("serve", "--port", "0", "--log", "json", "--promise", "120"))
+    try:
+        running = Download(server)
+        images = [converted(tool, elf, 1, "-fs", "2MB-c1")]
+        for number, seconds in ((2, YEAR), (3, -YEAR), (4, 0)):
+            assert server.get("/user1.bin", method="HEAD", source="127.0.0.2").length == len(images[-1])
+            visitor = partial(server, "127.0.0.3")
+            clock.jump(seconds)
+            rename_over(elf, rebuilt(firmware, "2MB-c1.large", f"build{number}"))
+            images.append(converted(tool, elf, 1, "-fs", "2MB-c1"))
+            assert server.get("/user1.bin").body == images[-1]
+            assert whole(visitor).body == images[-1]
+            assert server.get("/user1.bin", source="127.0.0.2").body == images[-2], "as promised"
+            assert abs(status(server)["now"] - time.time() - seconds) < 60
+            running.got += running.socket.recv(4096)
+        assert len(set(images)) == 4
+        server.process.terminate()
+        server.wait_for("1 request is still being answered")
+        assert running.finish().body == images[0]
+        assert server.wait() == OK
+    finally:
+        server.end()
+    assert server.err() == ""
+    requests = [e for e in server.events("request") if e["target"] == "/user1.bin"]
+    assert [(e["status"], e["reason"]) for e in requests] == [(200, None)] * 13
+    assert len([e for e in requests if e["promised"]]) == 3
+    now = time.time()
+    years = [round((e["time"] - now) / YEAR) for e in server.events()]
+    assert [year for year, _ in itertools.groupby(years)] == [0, 1, -1, 0], "the log follows"
