@@ -47,6 +47,8 @@ static const struct option_spec serve_options[] = {
 #define LOG_SECONDS 2
 /* Milliseconds between looks at what still runs. */
 #define DRAIN_TICK 20
+/* Milliseconds between looks at the address to listen on. */
+#define LOOK_TICK 1000
 
 struct serving {
     const char *address;
@@ -466,7 +468,8 @@ static const char *wait_for_end(struct serving *s, int signal_fd)
 {
     for (;;) {
         struct pollfd wait[] = {{signal_fd, POLLIN, 0}, {s->done_fd, POLLIN, 0}};
-        if (poll(wait, 2, -1) < 0) {
+        int tick = s->module->look(s->server) ? LOOK_TICK : -1;
+        if (poll(wait, 2, tick) <= 0) {
             continue;
         }
         if (wait[1].revents != 0) {

@@ -459,6 +459,15 @@ static bool is_busy(const struct server *server)
     return count > 0;
 }
 
+static bool server_look(struct server *server)
+{
+    char text[160];
+    if (listen_look(&server->listener, text, sizeof text)) {
+        server_notice(server, text);
+    }
+    return server->listener.watched;
+}
+
 static unsigned server_close(struct server *server)
 {
     close_listener(server);
@@ -480,4 +489,4 @@ static void server_stop(struct server *server, unsigned seconds)
 
 __attribute__((visibility("default"))) extern const struct server_module espimagetool_server;
 const struct server_module espimagetool_server = {server_start, server_facts, server_notice,
-                                                  server_close, server_stop};
+                                                  server_look,  server_close, server_stop};

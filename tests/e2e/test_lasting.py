@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""serve when what it stands on gives way: files, the disk, memory, descriptors. It goes on, says what it sees, and is what
-it was before when that is back. What has no test here has its reason in docs/serving.md, "What goes wrong around it"."""
+"""serve when what it stands on gives way: files, disk, memory, descriptors, clock, interface. It goes on,
+says what it sees, and is what it was before when that is back. What has no test here has its reason in
+docs/serving.md, "What goes wrong around it"."""
 
 import itertools
 import json
@@ -8,6 +9,8 @@ import os
 import pathlib
 import re
 import resource
+import secrets
+import shutil
 import socket
 import subprocess
 import threading
@@ -18,6 +21,7 @@ import pytest
 import server as server_module
 from server import Answer, nothing_more, read_to_end
 from status import status
+from test_capture import Namespace
 from test_ota import rename_over
 from test_serve import GET, converted, rebuilt
 from test_serve_log import Server as JsonServer
@@ -252,7 +256,8 @@ def test_the_disk_of_the_log_is_full(small_disk, firmware):
     assert server.err().endswith(f"espimagetool: cannot write to standard output: {NO_SPACE}\n")
     assert len(server.err().splitlines()) <= 3, "not one for each line"
     lines = server.log().splitlines()[announced:]
-    whole = [x for x in lines if re.fullmatch(r"127\.0\.0\.1 GET (/x+\d+ 404 \S+ s: .* /user2\.bin|/user1\.bin .* s)", x)]
+    wanted = r"127\.0\.0\.1 GET (/x+\d+ 404 \S+ s: .* /user2\.bin|/user1\.bin .* s)"
+    whole = [x for x in lines if re.fullmatch(wanted, x)]
     assert len(lines) - len(whole) <= 1, "the one at which the disk was full"
     assert len(whole) + lost_lines(server.err()) == 69
 
@@ -469,3 +474,147 @@ def test_the_clock_jumps(firmware, tool):
     now = time.time()
     years = [round((e["time"] - now) / YEAR) for e in server.events()]
     assert [year for year, _ in itertools.groupby(years)] == [0, 1, -1, 0], "the log follows"
+
+
+# ---- the interface ----
+
+SERVER, CLIENT = "10.213.48.1", "10.213.48.2"
+
+
+class Cable:
+    """Between two network namespaces; the server's end can go and come back."""
+
+    def __init__(self):
+        number = secrets.token_hex(3)
+        self.server, self.client = Namespace(f"espt{number}s"), Namespace(f"espt{number}c")
+        self.ends = (self.server, SERVER), (self.client, CLIENT)
+        try:
+            for end, _ in self.ends:
+                self.ip("netns", "add", end.name)
+                end.run("ip", "link", "set", "lo", "up")
+            self.plug_in()
+        except BaseException:
+            self.remove()
+            raise
+
+    @staticmethod
+    def ip(*command):
+        subprocess.run(["ip", *command], check=True, capture_output=True, timeout=SOON)
+
+    def plug_in(self):
+        self.ip("link", "add", self.server.link, "netns", self.server.name, "type", "veth", "peer", "name",
+                self.client.link, "netns", self.client.name)
+        for end, address in self.ends:
+            end.run("ip", "address", "add", f"{address}/24", "dev", end.link)
+            end.run("ip", "link", "set", end.link, "up")
+
+    def delete(self):
+        self.server.run("ip", "link", "delete", self.server.link)
+
+    def switch(self, end, state):
+        end.run("ip", "link", "set", end.link, state)
+
+    def remove(self):
+        for end, _ in self.ends:
+            subprocess.run(["ip", "netns", "del", end.name], check=False, capture_output=True, timeout=SOON)
+
+    def connect(self, server):
+        def connected():
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.settimeout(SOON)
+            s.connect((SERVER, server.port))
+            return s
+        return self.client.inside(connected)
+
+    def get(self, server):
+        with self.connect(server) as s:
+            s.sendall(GET % 1)
+            return Answer(read_to_end(s)).body
+
+
+@pytest.fixture
+def cable():
+    if not ROOT_USER or shutil.which("ip") is None:
+        pytest.skip("network namespaces need root and iproute2")
+    try:
+        one = Cable()
+    except (OSError, subprocess.SubprocessError) as fault:
+        pytest.skip(f"no network namespaces here: {fault} {getattr(fault, 'stderr', b'')}")
+    yield one
+    one.remove()
+
+
+class DownloadThrough(Download):
+    def __init__(self, cable, server):  # pylint: disable=super-init-not-called
+        self.socket = cable.connect(server)
+        self.socket.sendall(GET % 1)
+        self.got = self.socket.recv(1000)
+
+
+def serve_at(serve, cable, where, firmware, **kwargs):
+    return cable.server.inside(lambda: serve("--bind", where, "--drain", "1", "-fs", "2MB-c1",
+                                             firmware.path("2MB-c1.large"), **kwargs))
+
+
+@pytest.mark.parametrize("bind", ["all", "address", "interface"])
+def test_the_interface_goes_down(serve, cable, firmware, bind):
+    """First the other end of the cable, then ours: downloads wait and go on."""
+    where = {"all": "0.0.0.0", "address": SERVER, "interface": cable.server.link}[bind]
+    server = serve_at(serve, cable, where, firmware)
+    image = cable.get(server)
+    running = [DownloadThrough(cable, server)]
+    cable.switch(cable.client, "down")
+    cable.switch(cable.client, "up")
+    running.append(DownloadThrough(cable, server))
+    cable.switch(cable.server, "down")
+    if bind != "all":
+        server.wait_for(f"^nobody reaches this server: {cable.server.link} is down$")
+    cable.switch(cable.server, "up")
+    assert cable.get(server) == image
+    for download in running:
+        assert download.finish().body == image
+    if bind != "all":
+        server.wait_for(f"^this server can be reached again at {SERVER}$")
+    assert server.stop() == OK
+    assert server.err() == ""
+
+
+@pytest.mark.parametrize("bind", ["all", "address", "interface"])
+def test_the_interface_is_another_one(serve, cable, firmware, bind):
+    """Deleted, and made anew with the same name and address, as when a driver is loaded again."""
+    where = {"all": "0.0.0.0", "address": SERVER, "interface": cable.server.link}[bind]
+    server = serve_at(serve, cable, where, firmware)
+    image = cable.get(server)
+    running = DownloadThrough(cable, server)
+    cable.delete()
+    if bind == "address":
+        server.wait_for(f"^nobody reaches this server: {SERVER} is no address of this computer any more$")
+    elif bind == "interface":
+        server.wait_for(f"^nobody reaches this server: {cable.server.link} is gone$")
+    cable.plug_in()
+    if bind != "all":
+        server.wait_for(f"^this server can be reached again at {SERVER}$")
+    assert cable.get(server) == image
+    if bind == "interface":
+        running.socket.close()  # the kernel has bound it to the interface that is gone: it stalls
+    else:
+        assert running.finish().body == image
+    assert server.stop() == OK
+    assert server.err() == ""
+
+
+def test_the_interface_is_another_one_for_a_user(serve, cable, firmware):
+    """The kernel lets nobody without CAP_NET_RAW bind a socket to another interface."""
+    server = serve_at(serve, cable, cable.server.link, firmware,
+                      wrapper=("setpriv", "--bounding-set=-net_raw"))
+    local = serve_at(serve, cable, "127.0.0.5", firmware)
+    assert cable.get(server)
+    cable.delete()
+    cable.plug_in()
+    server.wait_for(f"^nobody reaches this server: {cable.server.link} is another interface now; start serve anew$")
+    with pytest.raises(OSError):
+        cable.connect(server)
+    assert server.stop() == OK
+    assert local.stop() == OK
+    assert "nobody reaches" not in local.log(), "that address is on no interface"
