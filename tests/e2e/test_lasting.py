@@ -229,6 +229,7 @@ def small_disk(tmp_path):
     for one in running:
         one.end()
         one.file.close()
+    assert not [one.err() for one in running if "Sanitizer" in one.err()]
 
 
 NO_SPACE = "No space left on device"
