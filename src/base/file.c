@@ -24,6 +24,17 @@ static enum espimage_code refuse_kind(mode_t mode, struct espimage_error *err)
     return error_wanted(err, "a regular file");
 }
 
+/* Of what is no file, such as a directory, Landlock denies the opening: what it is says more. */
+static enum espimage_code cannot_open(const char *path, struct espimage_error *err)
+{
+    int error = errno;
+    struct stat status;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+        return refuse_kind(status.st_mode, err);
+    }
+    return error_found(err, ESPIMAGE_ERR_NO_INPUT, "cannot open: %s", strerror(error));
+}
+
 /* The file may grow or shrink while it is read; what counts is what was read. */
 static enum espimage_code read_all(int fd, size_t limit, struct file_bytes *out,
                                    struct espimage_error *err)
@@ -65,7 +76,7 @@ enum espimage_code file_read(const char *path, size_t limit, struct file_bytes *
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
     if (fd < 0) {
-        code = error_found(err, ESPIMAGE_ERR_NO_INPUT, "cannot open: %s", strerror(errno));
+        code = cannot_open(path, err);
     } else if (fstat(fd, &bytes.status) != 0) {
         code = error_found(err, ESPIMAGE_ERR_IO, "cannot look at it: %s", strerror(errno));
     } else if (!S_ISREG(bytes.status.st_mode)) {
@@ -111,19 +122,25 @@ enum espimage_code file_write_all(int fd, const uint8_t *data, size_t size,
     return ESPIMAGE_OK;
 }
 
+static enum espimage_code no_memory_file(const char *what, struct espimage_error *err)
+{
+    return error_found(err, ESPIMAGE_ERR_IO, "cannot %s a file in memory: %s", what,
+                       strerror(errno));
+}
+
 enum espimage_code memory_file(const uint8_t *data, size_t size, int *fd,
                                struct espimage_error *err)
 {
+    const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    enum espimage_code code = ESPIMAGE_OK;
     int made = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (made < 0) {
-        return error_found(err, ESPIMAGE_ERR_IO, "cannot make a file in memory: %s",
-                           strerror(errno));
+        return no_memory_file("make", err);
     }
-    enum espimage_code code = file_write_all(made, data, size, err);
-    if (code == ESPIMAGE_OK &&
-        fcntl(made, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-        code =
-            error_found(err, ESPIMAGE_ERR_IO, "cannot seal a file in memory: %s", strerror(errno));
+    if (file_write_all(made, data, size, err) != ESPIMAGE_OK) {
+        code = no_memory_file("write", err);
+    } else if (fcntl(made, F_ADD_SEALS, seals) != 0) {
+        code = no_memory_file("seal", err);
     }
     if (code != ESPIMAGE_OK) {
         (void)close(made);

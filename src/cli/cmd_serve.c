@@ -48,6 +48,8 @@ static const struct option_spec serve_options[] = {
 #define LOG_SECONDS 2
 /* Milliseconds between looks at what still runs. */
 #define DRAIN_TICK 20
+/* Milliseconds between looks at the address to listen on. */
+#define LOOK_TICK 1000
 
 struct serving {
     const char *address;
@@ -355,7 +357,6 @@ static void announce(struct serving *s)
         announce_text(s, &facts, urls);
         json_decref(urls);
     }
-    (void)fflush(stdout);
 }
 
 static void warn_of(const struct serving *s, int slot, const struct espimage_notes *notes)
@@ -470,7 +471,8 @@ static const char *wait_for_end(struct serving *s, int signal_fd)
 {
     for (;;) {
         struct pollfd wait[] = {{signal_fd, POLLIN, 0}, {s->done_fd, POLLIN, 0}};
-        if (poll(wait, 2, -1) < 0) {
+        int tick = s->module->look(s->server) ? LOOK_TICK : -1;
+        if (poll(wait, 2, tick) <= 0) {
             continue;
         }
         if (wait[1].revents != 0) {
@@ -553,7 +555,12 @@ static int run_server(struct serving *s)
     } else {
         finished = serve_until_end(s, signal_fd);
     }
-    serve_view_free(s->view, finished ? LOG_SECONDS : 0);
+    int unwritten = serve_view_free(s->view, finished ? LOG_SECONDS : 0);
+    if (unwritten != 0 && status == 0) {
+        error_found(&err, ESPIMAGE_ERR_IO, "cannot write to standard output: %s",
+                    strerror(unwritten));
+        status = print_error(&err);
+    }
     if (signal_fd >= 0) {
         (void)close(signal_fd);
     }

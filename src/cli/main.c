@@ -4,6 +4,7 @@
 #include "cli/output.h"
 
 #include <espimage/version.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -67,5 +68,8 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    /* A limit on the size of files is an error of writing like others: it is told, and `serve` goes
+     * on. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     return close_stdout(run(argc, argv));
 }

@@ -6,6 +6,7 @@
 #include "cli/output.h"
 #include "cli/transfers.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,8 +19,8 @@
 #define REPORT_SECONDS 1.0
 /* Lines within this time are written together: a thousand a second wake nobody a thousand times. */
 #define GATHER_SECONDS 0.02
-/* Written at once; a pipe that has room at all has room for it. */
-#define CHUNK PIPE_BUF
+/* Between two warnings of lost lines: a full disk loses each of them. */
+#define LOST_SECONDS 10.0
 /* Kept for a reader that is not there. */
 #define KEPT_BYTES (16U << 20)
 
@@ -45,14 +46,19 @@ struct serve_view {
     struct line **end;
     size_t kept; /* bytes */
     size_t lost;
+    int lost_why; /* errno of the last one; 0: nobody read it */
     bool stop;
     double patient_until;
 
     /* The thread's. */
     double drawn_at;
     size_t lost_told;
+    double lost_told_at;
+    int failed;     /* errno of the first failure of stdout; 0: none */
+    bool torn[2];   /* what stdout, stderr have last is no whole line */
     unsigned shown; /* lines of the block on the terminal */
     struct live_screen screen;
+    char chunk[PIPE_BUF];             /* lines to be written together */
     char block[LIVE_ROWS][LIVE_LINE]; /* as shown */
     char next[LIVE_ROWS][LIVE_LINE];
 };
@@ -152,65 +158,127 @@ static bool wait_for_room(struct serve_view *view, int fd)
     return false;
 }
 
-/* Those at the front of the list that go to the same place, as many as fit; one in any case. */
-static size_t count_chunk(const struct line *first)
+/* How much of it was written; less than all: nobody reads it, or errno says why not. */
+static size_t put(struct serve_view *view, int fd, const char *text, size_t size)
 {
-    size_t count = 0;
-    size_t size = 0;
-    for (const struct line *l = first; l != NULL && l->stream == first->stream; l = l->next) {
-        size += strlen(l->text);
-        if (count > 0 && size > CHUNK) {
+    size_t at = 0;
+    while (at < size) {
+        errno = 0;
+        if (!wait_for_room(view, fd)) {
             break;
         }
-        count++;
+        ssize_t done = write(fd, text + at, size - at);
+        if (done < 0 && errno != EINTR && errno != EAGAIN) {
+            break;
+        }
+        at += done > 0 ? (size_t)done : 0;
+    }
+    return at;
+}
+
+static size_t count_lines(const char *text, size_t size)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < size; i++) {
+        count += text[i] == '\n';
     }
     return count;
 }
 
-/* Writes or loses so many lines; returns those behind them. */
-static struct line *print_chunk(struct serve_view *view, struct line *first, size_t count)
+/* Whole lines, not glued to what became of those before. How many were not written. */
+static size_t put_lines(struct serve_view *view, FILE *stream, const char *text, size_t size)
 {
-    FILE *stream = first->stream;
-    size_t size = 0;
+    bool *torn = &view->torn[stream == stderr];
+    size_t lines = count_lines(text, size);
+    if (*torn && put(view, fileno(stream), "\n", 1) == 0) {
+        return lines;
+    }
+    size_t done = put(view, fileno(stream), text, size);
+    *torn = done > 0 && text[done - 1] != '\n';
+    return lines - count_lines(text, done);
+}
+
+static void lose(struct serve_view *view, FILE *stream, size_t lines, int why)
+{
+    if (stream == stdout && view->failed == 0) {
+        view->failed = why;
+    }
+    (void)pthread_mutex_lock(&view->lock);
+    view->lost += lines;
+    view->lost_why = why;
+    (void)pthread_mutex_unlock(&view->lock);
+}
+
+static void print(struct serve_view *view, FILE *stream, const char *text, size_t size)
+{
     bool room = wait_for_room(view, fileno(stream));
     if (room && (stream == stderr || view->same)) {
         erase(view);
     }
-    for (size_t i = 0; i < count; i++) {
-        struct line *line = first;
-        first = line->next;
-        if (room) {
-            (void)fputs(line->text, stream);
-        }
-        size += strlen(line->text);
-        free(line->text);
-        free(line);
-    }
-    if (room) {
-        (void)fflush(stream);
+    errno = 0;
+    size_t lost = room ? put_lines(view, stream, text, size) : count_lines(text, size);
+    if (lost > 0) {
+        lose(view, stream, lost, errno);
     }
     (void)pthread_mutex_lock(&view->lock);
     view->kept -= size;
-    view->lost += room ? 0 : count;
     (void)pthread_mutex_unlock(&view->lock);
-    return first;
 }
 
-static void print_all(struct serve_view *view, struct line *lines)
+static struct line *line_free(struct line *line)
 {
-    while (lines != NULL) {
-        lines = print_chunk(view, lines, count_chunk(lines));
+    struct line *next = line->next;
+    free(line->text);
+    free(line);
+    return next;
+}
+
+/* Prints those at the front that go to the same place, as many as fit into a chunk, and one in any
+ * case; returns those behind them. */
+static struct line *print_some(struct serve_view *view, struct line *line)
+{
+    FILE *stream = line->stream;
+    size_t size = 0;
+    size_t next = strlen(line->text);
+    if (next > sizeof view->chunk) {
+        print(view, stream, line->text, next);
+        return line_free(line);
+    }
+    while (line != NULL && line->stream == stream && next <= sizeof view->chunk - size) {
+        memcpy(view->chunk + size, line->text, next);
+        size += next;
+        line = line_free(line);
+        next = line != NULL ? strlen(line->text) : 0;
+    }
+    print(view, stream, view->chunk, size);
+    return line;
+}
+
+static void print_all(struct serve_view *view, struct line *line)
+{
+    while (line != NULL) {
+        line = print_some(view, line);
     }
 }
 
-static void tell_lost(struct serve_view *view)
+/* At once, then now and then, and at the end. */
+static void tell_lost(struct serve_view *view, bool last)
 {
-    size_t lost = serve_view_lost(view);
-    if (lost != view->lost_told) {
-        erase(view);
-        (void)fprintf(stderr, PROGRAM ": warning: %zu lines of the log were lost: nobody read it\n",
-                      lost - view->lost_told);
-        view->lost_told = lost;
+    double now = now_seconds();
+    (void)pthread_mutex_lock(&view->lock);
+    size_t lost = view->lost - view->lost_told;
+    int why = view->lost_why;
+    (void)pthread_mutex_unlock(&view->lock);
+    bool due = last || view->lost_told == 0 || now - view->lost_told_at >= LOST_SECONDS;
+    if (lost == 0 || !due) {
+        return;
+    }
+    erase(view);
+    if (fprintf(stderr, PROGRAM ": warning: %zu line%s of the log %s lost: %s\n", lost,
+                lost == 1 ? "" : "s", lost == 1 ? "was" : "were",
+                why != 0 ? strerror(why) : "nobody read it") > 0) {
+        view->lost_told += lost;
+        view->lost_told_at = now;
     }
 }
 
@@ -259,7 +327,7 @@ static void *run(void *context)
         print_all(view, lines);
         if (wait_for_room(view, STDERR_FILENO)) {
             if (stop || !is_impatient(view)) { /* or there are more to come */
-                tell_lost(view);
+                tell_lost(view, stop);
             }
             draw(view, &screen, count);
         }
@@ -301,14 +369,20 @@ struct serve_view *serve_view_new(bool follows)
 
 bool serve_view_start(struct serve_view *view)
 {
+    errno = 0;
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        view->torn[0] = true;
+        lose(view, stdout, 1, errno != 0 ? errno : EIO);
+        clearerr(stdout); /* told here, and so not once more when it is closed */
+    }
     view->started = pthread_create(&view->thread, NULL, run, view) == 0;
     return view->started;
 }
 
-void serve_view_free(struct serve_view *view, double patience)
+int serve_view_free(struct serve_view *view, double patience)
 {
     if (view == NULL) {
-        return;
+        return 0;
     }
     (void)pthread_mutex_lock(&view->lock);
     view->stop = true;
@@ -323,7 +397,9 @@ void serve_view_free(struct serve_view *view, double patience)
     (void)pthread_cond_destroy(&view->changed);
     (void)pthread_mutex_destroy(&view->lock);
     transfers_free(view->transfers);
+    int failed = view->failed;
     free(view);
+    return failed;
 }
 
 void serve_view_line(struct serve_view *view, FILE *stream, char *text)
@@ -347,6 +423,7 @@ void serve_view_line(struct serve_view *view, FILE *stream, char *text)
         }
     } else {
         view->lost++;
+        view->lost_why = 0;
     }
     (void)pthread_mutex_unlock(&view->lock);
     if (!room) {

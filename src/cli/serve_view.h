@@ -16,14 +16,16 @@ struct serve_view;
  */
 struct serve_view *serve_view_new(bool follows);
 
-/* Lines are kept until then. False when there is no thread to be had. */
+/* Lines are kept until then; what was printed before is flushed. False when there is no thread to
+ * be had. */
 bool serve_view_start(struct serve_view *view);
 
-/* Writes what is left, clears the block; with `patience`, up to so many seconds. Accepts NULL. */
-void serve_view_free(struct serve_view *view, double patience);
+/* Writes what is left, clears the block; with `patience`, up to so many seconds. Returns 0, or the
+ * errno for which some of stdout could not be written. Accepts NULL. */
+int serve_view_free(struct serve_view *view, double patience);
 
-/* `text`, from malloc(), ends in a line feed; it is the view's from now on. NULL does nothing. When
- * nobody reads what was written for a long time, lines are lost. */
+/* `text`, from malloc(), ends in a line feed; it is the view's from now on. NULL does nothing.
+ * Lines are lost when they cannot be written, or nobody reads them for a long time. */
 void serve_view_line(struct serve_view *view, FILE *stream, char *text);
 /* How many were lost so far. */
 size_t serve_view_lost(struct serve_view *view);

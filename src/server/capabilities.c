@@ -4,6 +4,7 @@
 
 #include <linux/capability.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -25,29 +26,36 @@ static void empty_bounding_set(void)
     }
 }
 
-/* The least of those that open every file for reading. Both are in the first word. */
+/* The least of those that open every file for reading. All used here are in the first word. */
 static uint32_t reader(uint32_t effective)
 {
     return effective & (effective & bit(CAP_DAC_READ_SEARCH) ? bit(CAP_DAC_READ_SEARCH)
                                                              : bit(CAP_DAC_OVERRIDE));
 }
 
-const char *capabilities_drop(void)
+static void describe(uint32_t kept, char left[CAPABILITIES_TEXT])
+{
+    const char *first = (kept & bit(CAP_DAC_READ_SEARCH)) != 0 ? "CAP_DAC_READ_SEARCH"
+                        : (kept & bit(CAP_DAC_OVERRIDE)) != 0  ? "CAP_DAC_OVERRIDE"
+                                                               : "";
+    bool raw = (kept & bit(CAP_NET_RAW)) != 0;
+    (void)snprintf(left, CAPABILITIES_TEXT, "%s%s%s%s",
+                   kept == 0 ? "no capabilities" : "no capability but ", first,
+                   raw && first[0] != '\0' ? " and " : "", raw ? "CAP_NET_RAW" : "");
+}
+
+bool capabilities_drop(bool bound, char left[CAPABILITIES_TEXT])
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     capability_sets sets = {{0}};
     if (syscall(SYS_capget, &header, sets) != 0) {
-        return NULL;
+        return false;
     }
-    uint32_t kept = reader(sets[0].effective);
+    uint32_t kept = reader(sets[0].effective) | (bound ? sets[0].effective & bit(CAP_NET_RAW) : 0);
     empty_bounding_set();
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     const capability_sets less = {{.effective = kept, .permitted = kept}};
+    describe(kept, left);
     /* Who has left none, such as systemd, may deny this call as well. */
-    if (memcmp(sets, less, sizeof sets) != 0 && syscall(SYS_capset, &header, less) != 0) {
-        return NULL;
-    }
-    return kept == 0                          ? "no capabilities"
-           : kept == bit(CAP_DAC_READ_SEARCH) ? "no capability but CAP_DAC_READ_SEARCH"
-                                              : "no capability but CAP_DAC_OVERRIDE";
+    return memcmp(sets, less, sizeof sets) == 0 || syscall(SYS_capset, &header, less) == 0;
 }

@@ -3,11 +3,18 @@
 #ifndef SERVER_CAPABILITIES_H
 #define SERVER_CAPABILITIES_H
 
-/* Gives up all of them for the calling thread and those that it starts later, but for the one with
- * which root reads files of others: an ELF that was rebuilt may be such a file. CAP_DAC_READ_SEARCH
- * is kept, or CAP_DAC_OVERRIDE where only that is there, as in a container.
+#include <stdbool.h>
+
+#define CAPABILITIES_TEXT 80
+
+/* Gives up all of them for the calling thread and those that it starts later, but for these when
+ * they are there:
  *
- * Returns what is left, as words for a line; NULL, and errno, when that could not be done. */
-const char *capabilities_drop(void);
+ * - the one with which root reads files of others, for an ELF that was rebuilt may be such a file:
+ *   CAP_DAC_READ_SEARCH, or CAP_DAC_OVERRIDE where only that is there, as in a container;
+ * - with `bound` CAP_NET_RAW, to bind the port to an interface that was made anew.
+ *
+ * `left` says on part of a line what is left. False, and errno, when that could not be done. */
+bool capabilities_drop(bool bound, char left[CAPABILITIES_TEXT]);
 
 #endif

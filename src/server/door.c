@@ -258,6 +258,7 @@ static void accept_some(struct door *d)
         if (fd >= 0) {
             welcome(d, fd, &address, size);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            d->options.full(d->options.context, errno);
             pause_accepting(d);
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {

@@ -48,6 +48,8 @@ struct door_options {
     void (*refuse)(void *context, const struct arrival *arrival);
     /* One that was closed without an answer, and why. */
     void (*closed)(void *context, const struct peer *peer, const char *reason);
+    /* For want of descriptors or memory, new connections wait in the kernel for a moment; errno. */
+    void (*full)(void *context, int error);
     void *context;
 };
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netpacket/packet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,58 @@ static bool any_interface_exposed(void)
     return exposed;
 }
 
+static bool has_address(const struct ifaddrs *i, const char *address)
+{
+    char text[INET6_ADDRSTRLEN];
+    if (i->ifa_addr == NULL ||
+        (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6)) {
+        return false;
+    }
+    struct peer peer = peer_of(i->ifa_addr);
+    peer_text(&peer, text);
+    return strcmp(text, address) == 0;
+}
+
+static unsigned index_of(const struct ifaddrs *i)
+{
+    struct sockaddr_ll link;
+    if (i->ifa_addr == NULL || i->ifa_addr->sa_family != AF_PACKET) {
+        return 0;
+    }
+    memcpy(&link, i->ifa_addr, sizeof link);
+    return (unsigned)link.sll_ifindex;
+}
+
+/* Where the listener's address is now. */
+struct place {
+    const struct ifaddrs *address; /* NULL: nowhere */
+    unsigned index;                /* of the interface that it is bound to; 0: there is none */
+};
+
+static struct place find_place(const struct listener *listener, const struct ifaddrs *all)
+{
+    const char *name = listener->interface;
+    struct place found = {NULL, 0};
+    for (const struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
+        bool here = name[0] == '\0' || strcmp(i->ifa_name, name) == 0;
+        found.address = here && has_address(i, listener->address) ? i : found.address;
+        found.index = here && index_of(i) != 0 ? index_of(i) : found.index;
+    }
+    return found;
+}
+
+/* 127.0.0.5, for instance, is on no interface, and 0.0.0.0 is on none. */
+static bool is_on_interface(const struct listener *listener)
+{
+    struct ifaddrs *all = NULL;
+    if (getifaddrs(&all) != 0) {
+        return false;
+    }
+    bool found = find_place(listener, all).address != NULL;
+    freeifaddrs(all);
+    return found;
+}
+
 static bool describe(struct listener *out)
 {
     union any_address where;
@@ -131,6 +184,7 @@ static bool describe(struct listener *out)
     peer_text(&peer, out->address);
     bool every = strcmp(out->address, "0.0.0.0") == 0 || strcmp(out->address, "::") == 0;
     out->exposed = every ? any_interface_exposed() : !peer_is_local(&peer);
+    out->watched = is_on_interface(out);
     return true;
 }
 
@@ -179,6 +233,12 @@ static enum espimage_code take_passed(long count, struct listener *out, struct e
 
 /* ---- a new one ---- */
 
+/* Needs a privilege on some kernels; the address alone will do. */
+static bool bind_to_interface(int fd, const char *name)
+{
+    return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name) + 1) == 0;
+}
+
 static enum espimage_code listen_at(const char *address, const char *interface, uint16_t port,
                                     struct listener *out, struct espimage_error *err)
 {
@@ -195,10 +255,9 @@ static enum espimage_code listen_at(const char *address, const char *interface, 
     if (fd >= 0) {
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     }
-    if (fd >= 0 && interface != NULL) {
-        /* Needs a privilege on some kernels; the address alone will do. */
-        (void)setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface,
-                         (socklen_t)strlen(interface) + 1);
+    if (fd >= 0 && interface != NULL && bind_to_interface(fd, interface)) {
+        out->index = if_nametoindex(interface);
+        (void)snprintf(out->interface, sizeof out->interface, "%s", interface);
     }
     if (fd < 0 || bind(fd, &where.any, size) != 0 || listen(fd, BACKLOG) != 0) {
         enum espimage_code code = cannot_listen(address, port, errno, err);
@@ -224,4 +283,61 @@ enum espimage_code listen_on(const char *where, uint16_t port, struct listener *
         code = cannot_listen(where, port, errno, err);
     }
     return code;
+}
+
+/* ---- what becomes of it ---- */
+
+/* The kernel binds a socket to an interface, not to a name: one that was deleted and made anew has
+ * to be bound to, for which not everybody has the right. `*again` when that was done. */
+static bool follow_interface(struct listener *listener, unsigned index, bool *again)
+{
+    if (listener->interface[0] != '\0' && index != listener->index) {
+        if (!bind_to_interface(listener->fd, listener->interface)) {
+            return false;
+        }
+        listener->index = index;
+        *again = true;
+    }
+    return true;
+}
+
+/* Why nobody reaches it; empty when all is well. */
+static void find_trouble(struct listener *listener, const struct place *now, bool *again,
+                         char text[LISTEN_TROUBLE])
+{
+    const char *name = listener->interface;
+    text[0] = '\0';
+    if (name[0] != '\0' && now->index == 0) {
+        (void)snprintf(text, LISTEN_TROUBLE, "%s is gone", name);
+    } else if (now->address == NULL) {
+        (void)snprintf(text, LISTEN_TROUBLE, "%s is no address of %s any more", listener->address,
+                       name[0] != '\0' ? name : "this computer");
+    } else if ((now->address->ifa_flags & IFF_UP) == 0) {
+        (void)snprintf(text, LISTEN_TROUBLE, "%s is down", now->address->ifa_name);
+    } else if (!follow_interface(listener, now->index, again)) {
+        (void)snprintf(text, LISTEN_TROUBLE, "%s is another interface now; start serve anew", name);
+    }
+}
+
+bool listen_look(struct listener *listener, char *text, size_t size)
+{
+    char trouble[LISTEN_TROUBLE];
+    struct ifaddrs *all = NULL;
+    bool again = false;
+    if (!listener->watched || getifaddrs(&all) != 0) {
+        return false;
+    }
+    const struct place now = find_place(listener, all);
+    find_trouble(listener, &now, &again, trouble);
+    freeifaddrs(all);
+    if (!again && strcmp(trouble, listener->trouble) == 0) {
+        return false;
+    }
+    memcpy(listener->trouble, trouble, sizeof trouble);
+    if (trouble[0] != '\0') {
+        (void)snprintf(text, size, "nobody reaches this server: %s", trouble);
+    } else {
+        (void)snprintf(text, size, "this server can be reached again at %s", listener->address);
+    }
+    return true;
 }

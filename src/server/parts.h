@@ -34,10 +34,11 @@ struct server {
     atomic_uint turn; /* which of them gets the next connection */
     struct converter *converter;
     struct status *status;
-    pthread_mutex_t lock; /* guards promises, board and stopping, and orders events */
+    pthread_mutex_t lock; /* guards promises, board, stopping and full_told, and orders events */
     struct board *board;
     struct promises *promises;
     bool stopping;
+    double full_told; /* when it was last said that new connections wait; 0: never */
     struct log_limit log_limit;
 };
 

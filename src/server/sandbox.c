@@ -172,10 +172,10 @@ __attribute__((format(printf, 2, 3))) static void say(char text[SANDBOX_TEXT], c
     va_end(arguments);
 }
 
-static void drop_capabilities(char text[SANDBOX_TEXT])
+static void drop_capabilities(bool bound, char text[SANDBOX_TEXT])
 {
-    const char *left = capabilities_drop();
-    if (left != NULL) {
+    char left[CAPABILITIES_TEXT];
+    if (capabilities_drop(bound, left)) {
         say(text, ", %s", left);
     } else {
         say(text, " (capabilities are kept: %s)", strerror(errno));
@@ -203,7 +203,7 @@ static void deny(const char *const *files, size_t count, char text[SANDBOX_TEXT]
     }
 }
 
-void sandbox_enter(const char *const *files, size_t count, char text[SANDBOX_TEXT])
+void sandbox_enter(const char *const *files, size_t count, bool bound, char text[SANDBOX_TEXT])
 {
     text[0] = '\0';
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
@@ -211,6 +211,6 @@ void sandbox_enter(const char *const *files, size_t count, char text[SANDBOX_TEX
         return;
     }
     say(text, "no new privileges");
-    drop_capabilities(text);
+    drop_capabilities(bound, text);
     deny(files, count, text);
 }

@@ -3,6 +3,7 @@
 #ifndef SERVER_SANDBOX_H
 #define SERVER_SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define SANDBOX_TEXT 256
@@ -14,9 +15,10 @@
  *   relative, below the folder above the file's when it is absolute. Not for that reason in the
  *   home directory, one above it, the root, or a folder in the root.
  *
- * No program or process can be started, no socket made, no signal sent to another process. Of
- * capabilities none is kept but the one to read files of others. Nothing fails: `text` says on one
- * line what was to be had. */
-void sandbox_enter(const char *const *files, size_t count, char text[SANDBOX_TEXT]);
+ * No program or process can be started, no socket made but to ask for interfaces, no signal sent to
+ * another process. Of capabilities none is kept but the one to read files of others, and, when the
+ * port is `bound` to an interface, the one to do that again. Nothing fails: `text` says on one line
+ * what was to be had. */
+void sandbox_enter(const char *const *files, size_t count, bool bound, char text[SANDBOX_TEXT]);
 
 #endif

@@ -31,6 +31,8 @@
 #define FEW_WAITING 16
 /* Bytes of images that may wait in the kernel to be sent. */
 #define UNSENT ((size_t)128 << 20)
+/* Between two lines about new connections that have to wait. */
+#define FULL_SECONDS 60.0
 /* A client may send so many seconds' worth of its rate at once. */
 #define BURST_SECONDS 10
 
@@ -126,6 +128,22 @@ static void on_closed(void *context, const struct peer *peer, const char *reason
     const struct server_event event = {
         .kind = SERVER_TURNED_AWAY, .client = client, .client_port = peer->port, .reason = reason};
     server_tell(context, &event);
+}
+
+/* Comes again and again as long as it lasts. */
+static void on_full(void *context, int error)
+{
+    struct server *server = context;
+    char text[128];
+    double now = now_seconds();
+    (void)pthread_mutex_lock(&server->lock);
+    bool due = server->full_told <= 0 || now - server->full_told >= FULL_SECONDS;
+    server->full_told = due ? now : server->full_told;
+    (void)pthread_mutex_unlock(&server->lock);
+    if (due) {
+        (void)snprintf(text, sizeof text, "new connections wait: %s", strerror(error));
+        server_notice(server, text);
+    }
 }
 
 static void on_left(void *context, const struct peer *peer)
@@ -260,6 +278,7 @@ static enum espimage_code make_workers(struct server *server, struct espimage_er
                                       .admit = on_admit,
                                       .refuse = refuse_request,
                                       .closed = on_closed,
+                                      .full = on_full,
                                       .context = server};
     const struct deliver_options deliver = {.unsent = UNSENT / count,
                                             .idle_seconds = server->options.idle_seconds,
@@ -340,7 +359,7 @@ static void confine(struct server *server)
     if (server->options.no_sandbox) {
         (void)snprintf(server->protection, sizeof server->protection, "none (--no-sandbox)");
     } else {
-        sandbox_enter(files, count, server->protection);
+        sandbox_enter(files, count, server->listener.interface[0] != '\0', server->protection);
     }
 }
 
@@ -445,6 +464,15 @@ static bool is_busy(const struct server *server)
     return count > 0;
 }
 
+static bool server_look(struct server *server)
+{
+    char text[160];
+    if (listen_look(&server->listener, text, sizeof text)) {
+        server_notice(server, text);
+    }
+    return server->listener.watched;
+}
+
 static unsigned server_close(struct server *server)
 {
     close_listener(server);
@@ -466,4 +494,4 @@ static void server_stop(struct server *server, unsigned seconds)
 
 __attribute__((visibility("default"))) extern const struct server_module espimagetool_server;
 const struct server_module espimagetool_server = {server_start, server_facts, server_notice,
-                                                  server_close, server_stop};
+                                                  server_look,  server_close, server_stop};

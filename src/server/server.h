@@ -87,6 +87,9 @@ struct server_module {
     struct server_facts (*facts)(const struct server *server);
     /* A line for the log, in turn with the events. */
     void (*notice)(struct server *server, const char *text);
+    /* To be called every second or so as long as it returns true, and not from two threads: says so
+     * when the address to listen on goes away or comes back. */
+    bool (*look)(struct server *server);
     /* No new connections. Returns how many requests are still being answered; may be called
      * again. */
     unsigned (*close)(struct server *server);

@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -36,8 +38,8 @@ static const char *const denied[] = {
     "sched_setattr", "sched_setparam", "sched_setscheduler", "migrate_pages", "move_pages",
     "shmget", "shmat", "shmctl", "msgget", "msgsnd", "msgrcv", "msgctl", "semget", "semop",
     "semtimedop", "semctl", "mq_open", "mq_unlink",
-    /* Sockets other than the port and its connections. */
-    "socket", "socketpair", "bind", "connect", "listen",
+    /* Sockets other than the port and its connections; see below. */
+    "socketpair", "connect", "listen",
     /* Files: what Landlock leaves out, and the rest for kernels without it. */
     "chmod", "fchmod", "fchmodat", "chown", "lchown", "fchown", "fchownat", "chown32", "lchown32",
     "fchown32", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
@@ -68,6 +70,9 @@ struct condition {
 };
 
 static const struct condition conditions[] = {
+    /* But those by which the C library asks for interfaces and their addresses. It binds them. */
+    {"socket", {0, SCMP_CMP_NE, AF_NETLINK, 0}},
+    {"socket", {2, SCMP_CMP_NE, NETLINK_ROUTE, 0}},
     /* Only itself. */
     {"prlimit64", {0, SCMP_CMP_NE, 0, 0}},
     /* Signals by way of a descriptor. */

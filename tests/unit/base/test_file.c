@@ -130,7 +130,7 @@ static void test_read_refusals(void **state)
     const struct telling fifo = {"is a pipe", "a regular file", ""};
     const struct telling device = {"is a device", "a regular file", ""};
     const struct telling large = {"is 9 bytes long", "at most 8", ""};
-    const struct telling sock = {"cannot open", NULL, NULL};
+    const struct telling sock = {"is a socket", "a regular file", ""};
     put_file("large", "123456789");
     assert_int_equal(mkfifo("fifo", 0600), 0);
     make_socket("socket");

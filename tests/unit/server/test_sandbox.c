@@ -6,9 +6,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
@@ -59,10 +61,15 @@ __attribute__((format(printf, 2, 3))) static void expect(bool good, const char *
     }
 }
 
-static void enter(void)
+static void enter_with_port(bool bound)
 {
     const char *files[] = {elf};
-    sandbox_enter(files, 1, seen->protection);
+    sandbox_enter(files, 1, bound, seen->protection);
+}
+
+static void enter(void)
+{
+    enter_with_port(false);
 }
 
 static bool is_readable(const char *path)
@@ -141,6 +148,29 @@ static void as_root(void)
     expect_only(CAP_BIT(CAP_DAC_READ_SEARCH));
     expect_no_bound();
     expect(is_readable(elf), "cannot read the file of somebody else");
+}
+
+/* The port is bound to an interface, which may be made anew. */
+static void as_root_on_an_interface(void)
+{
+    static const uint64_t kept = CAP_BIT(CAP_DAC_READ_SEARCH) | CAP_BIT(CAP_NET_RAW);
+    need(kept | CAP_BIT(CAP_SETPCAP));
+    enter_with_port(true);
+    expect(strstr(seen->protection, ", no capability but CAP_DAC_READ_SEARCH and CAP_NET_RAW,") !=
+               NULL,
+           "not said");
+    expect_only(kept);
+    expect_no_bound();
+}
+
+/* Nothing is kept that is not there. */
+static void with_one_of_them(void)
+{
+    need(CAP_BIT(CAP_NET_RAW));
+    set_sets(CAP_BIT(CAP_NET_RAW));
+    enter_with_port(true);
+    expect(strstr(seen->protection, ", no capability but CAP_NET_RAW,") != NULL, "not said");
+    expect_only(CAP_BIT(CAP_NET_RAW));
 }
 
 /* Containers often have this one, but not the lesser one. */
@@ -242,10 +272,10 @@ static const struct {
     int error;
 } denied[] = {
     {"a socket", SYS_socket, {AF_INET, SOCK_DGRAM, 0}, EPERM},
-    {"netlink", SYS_socket, {AF_NETLINK, SOCK_RAW, 0}, EPERM},
+    {"netlink, generic", SYS_socket, {AF_NETLINK, SOCK_RAW, NETLINK_GENERIC}, EPERM},
+    {"a packet socket", SYS_socket, {AF_PACKET, SOCK_RAW, 0}, EPERM},
     {"socketpair", SYS_socketpair, {AF_UNIX, SOCK_STREAM, 0}, EPERM},
     {"connect", SYS_connect, {-1, 0, 0}, EPERM},
-    {"bind", SYS_bind, {-1, 0, 0}, EPERM},
     {"listen", SYS_listen, {-1, 0, 0}, EPERM},
     {"execve", SYS_execve, {0, 0, 0}, EPERM},
     {"execveat", SYS_execveat, {-1, 0, 0}, EPERM},
@@ -387,6 +417,13 @@ static void expect_images(void)
            "no images: %s", strerror(errno));
 }
 
+static void expect_interfaces(void)
+{
+    struct ifaddrs *all = NULL;
+    expect(getifaddrs(&all) == 0 && all != NULL, "no interfaces: %s", strerror(errno));
+    freeifaddrs(all);
+}
+
 static void what_serving_needs(void)
 {
     struct rlimit limit;
@@ -404,6 +441,7 @@ static void what_serving_needs(void)
     expect_threads();
     expect_connections(listening);
     expect_images();
+    expect_interfaces();
     expect(eventfd(0, EFD_CLOEXEC) >= 0 && epoll_create1(EPOLL_CLOEXEC) >= 0, "no waiting");
     expect(getrlimit(RLIMIT_NOFILE, &limit) == 0, "no limits");
     expect(signal(SIGUSR1, SIG_IGN) != SIG_ERR && raise(SIGUSR1) == 0, "no own signals");
@@ -456,6 +494,8 @@ static void test_row(void **state)
 
 static const struct row rows[] = {
     {"as root", as_root},
+    {"as root on an interface", as_root_on_an_interface},
+    {"with one of them", with_one_of_them},
     {"as root of a container", as_root_of_a_container},
     {"with an ambient capability", with_an_ambient_capability},
     {"as a user", as_a_user},
