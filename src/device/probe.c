@@ -2,6 +2,7 @@
 #include "device/probe.h"
 
 #include "base/error.h"
+#include "device/answer.h"
 #include "device/connection.h"
 
 #include <arpa/inet.h>
@@ -54,12 +55,6 @@ static int milliseconds_left(const struct run *run)
 {
     double left = (double)run->options->seconds - seconds_since(&run->began);
     return left > 0 ? (int)(left * 1000.0) + 1 : 0;
-}
-
-size_t probe_header_size(const uint8_t *bytes, size_t size)
-{
-    const uint8_t *end = memmem(bytes, size, "\r\n\r\n", 4);
-    return end != NULL ? (size_t)(end - bytes) + 4 : 0;
 }
 
 /* ---- what came becomes segments ---- */
@@ -136,7 +131,7 @@ static void note_path(struct run *run)
 {
     struct connection *c = &run->connection;
     const struct probe_answer *a = run->answer;
-    size_t header = probe_header_size(a->bytes, a->size);
+    size_t header = answer_header_size(a->bytes, a->size);
     if (!path_may_be_less(run) || run->segments < ENOUGH_FOR_PATH) {
         return;
     }
@@ -177,7 +172,7 @@ static enum ota_action split_first(struct run *run, bool final)
 {
     struct probe_answer *a = run->answer;
     uint64_t bytes = a->size - run->fed;
-    size_t header = probe_header_size(a->bytes + run->fed, (size_t)bytes);
+    size_t header = answer_header_size(a->bytes + run->fed, (size_t)bytes);
     if (header == 0 || header == bytes) {
         a->header_in_pieces =
             header > 0 && run->segments > full_count(bytes, run->connection.largest);
@@ -204,7 +199,7 @@ static enum ota_action split_first(struct run *run, bool final)
 static enum ota_action hand_over_first(struct run *run, bool final)
 {
     struct probe_answer *a = run->answer;
-    size_t header = probe_header_size(a->bytes + run->fed, a->size - run->fed);
+    size_t header = answer_header_size(a->bytes + run->fed, a->size - run->fed);
     bool ends_there = header > 0 && run->fed + header == a->size;
     if (!run->connection.counts || run->connection.largest == 0) {
         return ends_there || final ? hand_over(run, a->size) : hand_over_whole(run);
@@ -276,7 +271,7 @@ static void watch_cut(struct run *run, const struct arrival *arrival)
         return;
     }
     if (run->full_from == 0 && a->header_alone) {
-        run->full_from = probe_header_size(a->bytes, a->size);
+        run->full_from = answer_header_size(a->bytes, a->size);
     }
     if (is_multiple(a->size - run->full_from, largest)) {
         a->even_ones++;
@@ -432,7 +427,7 @@ static void read_on(struct run *run)
 {
     const struct ota_client *client = &run->result->client;
     struct probe_answer *a = run->answer;
-    size_t header = probe_header_size(a->bytes, a->size);
+    size_t header = answer_header_size(a->bytes, a->size);
     size_t wanted = header + client->length;
     wanted = client->got_header && wanted < a->room ? wanted : a->room;
     while (!a->closed && !run->result->timed_out && a->size < wanted) {
@@ -463,7 +458,7 @@ static bool may_ask_again(const struct run *run)
 static struct ota_stream stream_of(const struct run *run, bool alone)
 {
     const struct probe_answer *a = &run->result->get;
-    size_t header = probe_header_size(a->bytes, a->size);
+    size_t header = answer_header_size(a->bytes, a->size);
     return (struct ota_stream){a->bytes,         header,   a->bytes + header,
                                a->size - header, run->cut, alone};
 }
@@ -477,7 +472,7 @@ static bool cut_matters(const struct run *run)
         const struct ota_stream stream = stream_of(run, alone == 1);
         ota_client_replay(&clients[alone], &run->options->client, &stream);
     }
-    size_t header = probe_header_size(a->bytes, a->size);
+    size_t header = answer_header_size(a->bytes, a->size);
     return clients[0].state != clients[1].state ||
            memmem(a->bytes + header, a->size - header, "200 OK\r\n", 8) != NULL;
 }
@@ -485,7 +480,7 @@ static bool cut_matters(const struct run *run)
 /* A size of segments with which a header by itself makes one more of them. */
 static uint16_t telling_mss(const struct probe_answer *answer)
 {
-    size_t header = probe_header_size(answer->bytes, answer->size);
+    size_t header = answer_header_size(answer->bytes, answer->size);
     uint16_t mss = answer->largest;
     for (uint16_t m = mss; m > mss / 2; m = (uint16_t)(m - 4)) {
         if (full_count(answer->size, m) < 1 + full_count(answer->size - header, m)) {
