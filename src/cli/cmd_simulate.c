@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* simulate: a virtual ESP8266 with its two ports. */
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/commands.h"
@@ -20,7 +21,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 static const struct option_spec simulate_options[] = {
@@ -86,7 +86,7 @@ struct simulation {
     struct ports *ports;
     uint32_t ended;
     bool interrupted;
-    struct timespec began;
+    double began;
 };
 
 /* ---- options ---- */
@@ -441,11 +441,7 @@ struct totals {
 
 static struct totals count_up(const struct simulation *s)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    struct totals t = {0};
-    t.seconds = (double)(now.tv_sec - s->began.tv_sec) +
-                (double)(now.tv_nsec - s->began.tv_nsec) / 1000000000.0;
+    struct totals t = {.seconds = now_seconds() - s->began};
     for (uint32_t i = 0; i < s->count; i++) {
         const struct device *d = &s->devices[i];
         t.succeeded += d->succeeded;
@@ -587,7 +583,7 @@ static int simulate(struct simulation *s)
         return print_error(&err);
     }
     raise_limits();
-    (void)clock_gettime(CLOCK_MONOTONIC, &s->began);
+    s->began = now_seconds();
     if (begin(s, &err) == ESPIMAGE_OK) {
         wait_for_end(s, signal_fd);
         stop(s);

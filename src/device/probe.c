@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "device/probe.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "device/answer.h"
 #include "device/segments.h"
@@ -27,23 +28,15 @@ struct run {
     const struct probe_options *options;
     struct probe_result *result;
     struct route route;
-    struct timespec began;
+    double began;
     struct connection connection;
-    struct timespec connected;
+    double connected;
     struct segments segments; /* of the open connection, or the last one */
 };
 
-static double seconds_since(const struct timespec *then)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - then->tv_sec) +
-           (double)(now.tv_nsec - then->tv_nsec) / 1000000000.0;
-}
-
 static int milliseconds_left(const struct run *run)
 {
-    double left = (double)run->options->seconds - seconds_since(&run->began);
+    double left = (double)run->options->seconds - (now_seconds() - run->began);
     return left > 0 ? (int)(left * 1000.0) + 1 : 0;
 }
 
@@ -56,7 +49,7 @@ static size_t allowance(const struct run *run, size_t room)
     if (run->options->speed == 0 || segments_before_body(&run->segments)) {
         return room;
     }
-    double due = (double)run->options->speed * seconds_since(&run->connected) + 1.0 -
+    double due = (double)run->options->speed * (now_seconds() - run->connected) + 1.0 -
                  (double)run->segments.answer->size;
     return due < 0 ? 0 : due < (double)room ? (size_t)due : room;
 }
@@ -167,7 +160,7 @@ static enum ota_action converse(struct run *run, struct probe_answer *answer, ui
     if (failure != 0) {
         return cannot_connect(run, failure);
     }
-    (void)clock_gettime(CLOCK_MONOTONIC, &run->connected);
+    run->connected = now_seconds();
     answer->connected = true;
     enum ota_action action = ota_client_connected(&run->result->client);
     while (action != OTA_RECONNECT && action != OTA_END) {
@@ -390,9 +383,9 @@ enum espimage_code probe_run(const struct probe_options *options, struct probe_r
     (void)inet_ntop(AF_INET, &run.route.to.sin_addr, address, sizeof address);
     (void)snprintf(out->address, sizeof out->address, "%s:%u", address, options->target.port);
     ota_client_init(&out->client, &options->client);
-    (void)clock_gettime(CLOCK_MONOTONIC, &run.began);
+    run.began = now_seconds();
     play(&run);
-    out->seconds = seconds_since(&run.began);
+    out->seconds = now_seconds() - run.began;
     return ESPIMAGE_OK;
 }
 
