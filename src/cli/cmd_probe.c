@@ -81,7 +81,7 @@ static const char *verdict_word(enum probe_outcome verdict)
 static void print_answer(const char *method, const uint8_t *bytes, size_t size)
 {
     char line[120];
-    size_t header = probe_header_size(bytes, size);
+    size_t header = answer_header_size(bytes, size);
     if (size == 0) {
         (void)printf("  %s: no answer\n", method);
         return;
@@ -227,7 +227,7 @@ static json_t *answer_json(const uint8_t *bytes, size_t size)
 {
     static char header_text[4096];
     char line[120];
-    size_t header = probe_header_size(bytes, size);
+    size_t header = answer_header_size(bytes, size);
     if (size == 0) {
         return json_null();
     }

@@ -5,26 +5,21 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/serve_announce.h"
+#include "cli/serve_elfs.h"
 #include "cli/serve_log.h"
 #include "cli/serve_safety.h"
-#include "cli/serve_urls.h"
 #include "cli/serve_view.h"
 #include "cli/server_module.h"
 #include "cli/signals.h"
-#include "store/elf_file.h"
 
 #include <errno.h>
-#include <espimage/verify.h>
-#include <espimage/version.h>
-#include <ifaddrs.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 static const struct option_spec serve_options[] = {
@@ -57,20 +52,12 @@ struct serving {
     uint32_t promise_seconds;
     uint32_t mss;
     bool once;
-    uint8_t app;
-    enum espimage_profile profile;
-    struct flash_settings flash;
     struct safety safety;
-    const struct espimage_flash_map *map;
-    bool map_assumed;
-    struct elf_file elfs[2]; /* firmware is let go once they are classified */
-    size_t elf_count;
-    struct store *store;
+    struct serve_elfs elfs;
+    struct serve_announcement announcement;
     bool json;
-    json_t *slots; /* as the log has them; NULL once it has */
     struct serve_view *view;
-    unsigned builds[2];         /* that were told */
-    struct ifaddrs *interfaces; /* NULL: not known */
+    unsigned builds[2]; /* that were told */
     const struct server_module *module;
     struct server *server;
     double began;
@@ -102,266 +89,20 @@ static enum espimage_code set_option(void *context, enum option_id id, const cha
     case OPT_PROMISE: return number_option(value, 1, 86400, &s->promise_seconds, err);
     case OPT_MSS: return number_option(value, 536, 65535, &s->mss, err);
     case OPT_ONCE: s->once = true; return ESPIMAGE_OK;
-    case OPT_APP: return app_option(value, &s->app, err);
+    case OPT_APP: return app_option(value, &s->elfs.app, err);
     case OPT_LOG: return log_option(value, s, err);
-    case OPT_PROFILE: return profile_option(value, &s->profile, err);
+    case OPT_PROFILE: return profile_option(value, &s->elfs.profile, err);
     default: break;
     }
     enum espimage_code code = safety_option(&s->safety, id, value, err);
-    return code == ESPIMAGE_OK ? flash_option(&s->flash, id, value, err) : code;
+    return code == ESPIMAGE_OK ? flash_option(&s->elfs.flash, id, value, err) : code;
 }
 
-/* ---- which ELF is which ---- */
-
-static int load_elfs(struct serving *s, char **paths, size_t count, struct espimage_error *err)
-{
-    struct espimage_map_choice choice;
-    int status = 0;
-
-    espimage_map_choice_init(&choice, s->flash.map);
-    for (size_t i = 0; i < count; i++) {
-        struct elf_file *elf = &s->elfs[s->elf_count];
-        enum espimage_code code = elf_file_load(paths[i], elf, err);
-        if (code == ESPIMAGE_OK) {
-            code = espimage_map_choice_add(&choice, &elf->link, paths[i], err);
-            code = s->app != 0 ? ESPIMAGE_OK : code;
-        }
-        elf_file_free(elf);
-        if (code != ESPIMAGE_OK) {
-            status = print_error(err);
-            continue;
-        }
-        s->elf_count++;
-    }
-    s->map = espimage_map_choice_map(&choice, &s->map_assumed);
-    return status;
-}
-
-static enum espimage_code refuse_second(const struct serving *s, const struct elf_file *elf,
-                                        int slot, struct espimage_error *err)
-{
-    error_found(err, ESPIMAGE_ERR_LAYOUT, "%s, but app%d is %s already", elf->link.reason, slot,
-                store_path(s->store, slot));
-    error_wanted(err, "0x%08X, app%d of the %s map", s->map->link[2 - slot], 3 - slot,
-                 s->map->name);
-    error_advice(err, "link one of them with %s", s->map->script[2 - slot]);
-    return error_in_file(err, elf->path);
-}
-
-/* In a map where one address serves both slots, one ELF is for both and of two the first is
- * app1. */
-static enum espimage_code assign(struct serving *s, const struct elf_file *elf,
-                                 struct espimage_error *err)
-{
-    unsigned slots = espimage_link_slots(&elf->link, s->map);
-    bool forced = s->app != 0;
-    if (slots == 0 && !forced) {
-        espimage_link_refuse(&elf->link, s->map, err);
-        return error_in_file(err, elf->path);
-    }
-    if (forced) {
-        if ((slots & s->app) == 0) {
-            (void)fprintf(stderr, PROGRAM ": %s: warning: %s; served for slot %u all the same\n",
-                          shown(elf->path).text, elf->link.reason, s->app);
-        }
-        slots = s->app;
-    } else if (slots == 3 && s->elf_count == 2) {
-        slots = elf == &s->elfs[0] ? 1 : 2;
-    }
-    for (int slot = 1; slot <= 2; slot++) {
-        if ((slots & (unsigned)slot) == 0) {
-            continue;
-        }
-        if (store_path(s->store, slot) != NULL) {
-            return refuse_second(s, elf, slot, err);
-        }
-        store_set(s->store, slot, elf->path, forced);
-    }
-    return ESPIMAGE_OK;
-}
-
-static int assign_elfs(struct serving *s)
-{
-    struct espimage_error err;
-    struct espimage_build_options options = {s->profile,    s->map,        1,
-                                             s->flash.mode, s->flash.freq, false};
-    int status = 0;
-    s->store = store_new(&options);
-    if (s->store == NULL) {
-        error_no_memory(&err);
-        return print_error(&err);
-    }
-    for (size_t i = 0; i < s->elf_count; i++) {
-        if (assign(s, &s->elfs[i], &err) != ESPIMAGE_OK) {
-            status = print_error(&err);
-        }
-    }
-    return status;
-}
-
-/* Waits a little for an ELF that is being written. */
-static enum espimage_code first_snapshot(struct serving *s, int slot,
-                                         const struct snapshot **snapshot,
-                                         struct espimage_notes *notes, struct espimage_error *err)
-{
-    const struct timespec pause = {0, 20000000};
-    bool unsettled = true;
-    enum espimage_code code = ESPIMAGE_OK;
-    for (int try = 0; try < 50 && unsettled; try++) {
-        notes->count = 0;
-        code = store_get(s->store, slot, snapshot, &unsettled, notes, err);
-        if (unsettled) {
-            (void)nanosleep(&pause, NULL);
-        }
-    }
-    return code;
-}
-
-/* ---- what is said ---- */
-
-/* What devices would refuse must not be served without a word. */
-static void warn_of_refusal(const struct serving *s, int slot, const struct snapshot *snapshot,
-                            struct espimage_notes *notes)
-{
-    struct espimage_verify_options rules = {s->map, (uint8_t)slot, 0, false};
-    struct espimage_report report;
-    espimage_verify(snapshot->image.data, snapshot->image.size, &rules, &report);
-    const struct espimage_verdict *v = &report.verdicts[ESPIMAGE_CONSUMER_OTA3];
-    if (!v->accepts) {
-        note_add(notes, "devices will refuse this image: %s: %s", v->because->rule->name,
-                 v->because->found);
-    }
-}
-
-static void introduce_text(const struct serving *s, int slot, const struct snapshot *snapshot,
-                           const char *reason)
-{
-    if (s->json) {
-        return;
-    }
-    if (snapshot == NULL) {
-        (void)printf("APP%d: (none); %s\n", slot, reason);
-    } else {
-        (void)printf("APP%d: %s, %zu bytes of %u, sha256 %.16s\n", slot, shown(snapshot->path).text,
-                     snapshot->image.size, s->map->slot_limit, snapshot->sha256);
-    }
-}
-
-static void introduce_json(struct serving *s, int slot, const struct snapshot *snapshot,
-                           const char *reason, const struct espimage_notes *notes)
-{
-    const char *path = store_path(s->store, slot);
-    json_t *one = json_pack(
-        "{s:i, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "slot", slot, "elf",
-        path != NULL ? json_text(path) : json_null(), "size",
-        snapshot != NULL ? json_integer((json_int_t)snapshot->image.size) : json_null(), "sha256",
-        snapshot != NULL ? json_string(snapshot->sha256) : json_null(), "link",
-        json_hex(s->map->link[slot - 1], 8), "slot_limit", (json_int_t)s->map->slot_limit,
-        "warnings", json_notes(notes), "reason", reason != NULL ? json_text(reason) : json_null());
-    (void)json_array_append_new(s->slots, one);
-}
-
-static void introduce_as(struct serving *s, int slot, const struct snapshot *snapshot,
-                         const char *reason, const struct espimage_notes *notes)
-{
-    introduce_text(s, slot, snapshot, reason);
-    introduce_json(s, slot, snapshot, reason, notes);
-    if (snapshot != NULL) {
-        print_warnings(snapshot->path, notes);
-    }
-}
-
-/* Converts once, so that what is wrong is said now and not to the first device. */
-static bool introduce(struct serving *s, int slot)
-{
-    const char *path = store_path(s->store, slot);
-    const struct snapshot *snapshot = NULL;
-    struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
-    struct espimage_error err;
-    char reason[sizeof(struct shown) + 64];
-
-    if (path == NULL) {
-        (void)snprintf(reason, sizeof reason, "link one at 0x%08X with %s", s->map->link[slot - 1],
-                       s->map->script[slot - 1]);
-        introduce_as(s, slot, NULL, reason, &notes);
-        return false;
-    }
-    if (first_snapshot(s, slot, &snapshot, &notes, &err) != ESPIMAGE_OK) {
-        (void)print_error(&err);
-        (void)snprintf(reason, sizeof reason, "%s cannot be converted", shown(path).text);
-        introduce_as(s, slot, NULL, reason, &notes);
-        return false;
-    }
-    warn_of_refusal(s, slot, snapshot, &notes);
-    introduce_as(s, slot, snapshot, NULL, &notes);
-    s->builds[slot - 1] = snapshot->build;
-    snapshot_release(snapshot);
-    return true;
-}
-
-/* Where a URL's host ends. */
-static int host_length(const char *url)
-{
-    return (int)(strrchr(url, '/') - url) + 1;
-}
-
-static void announce_text(const struct serving *s, const struct server_facts *facts,
-                          const json_t *urls)
-{
-    size_t i = 0;
-    const json_t *url = NULL;
-    safety_print(facts);
-    (void)printf("Serving on port %u%s, flash map %s%s:\n", facts->port,
-                 facts->inherited ? " (passed by systemd)" : "", s->map->name,
-                 s->map_assumed ? " (assumed; give --flash-size)" : "");
-    json_array_foreach(urls, i, url)
-    {
-        const char *text = json_string_value(url);
-        const char *next = json_string_value(json_array_get(urls, i + 1));
-        int host = host_length(text);
-        (void)printf("  %s\n", text);
-        if (next == NULL || strncmp(text, next, (size_t)host) != 0) {
-            (void)printf("  Status: %.*s\n", host, text);
-        }
-    }
-}
-
-/* Takes both arrays. */
-static void announce_json(const struct serving *s, const struct server_facts *facts, json_t *urls,
-                          json_t *slots)
-{
-    const char *from = s->map_assumed ? "assumed" : s->flash.map != NULL ? "option" : "addresses";
-    char *line = serve_log_record(
-        "started",
-        json_pack("{s:s, s:i, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:s, s:o}", "version",
-                  espimage_version(), "port", (int)facts->port, "bind", facts->address, "urls",
-                  urls, "flash_map", s->map->name, "flash_map_from", from, "profile",
-                  espimage_profile_name(s->profile), "connections", (json_int_t)facts->connections,
-                  "connections_per_address", (json_int_t)facts->address_connections, "protection",
-                  facts->protection, "slots", slots));
-    (void)fputs(line != NULL ? line : "", stdout);
-    free(line);
-}
-
-static void announce(struct serving *s)
-{
-    const struct server_facts facts = s->module->facts(s->server);
-    const bool slots[2] = {store_path(s->store, 1) != NULL, store_path(s->store, 2) != NULL};
-    json_t *urls =
-        serve_urls(s->interfaces, facts.address, facts.port, s->safety.path_token, slots);
-    safety_warn(&s->safety, &facts);
-    if (s->json) {
-        announce_json(s, &facts, urls, s->slots);
-        s->slots = NULL;
-    } else {
-        announce_text(s, &facts, urls);
-        json_decref(urls);
-    }
-}
+/* ---- what is said while it runs ---- */
 
 static void warn_of(const struct serving *s, int slot, const struct espimage_notes *notes)
 {
-    const char *path = slot != 0 ? store_path(s->store, slot) : NULL;
+    const char *path = slot != 0 ? store_path(s->elfs.store, slot) : NULL;
     for (size_t i = 0; notes != NULL && path != NULL && i < notes->count; i++) {
         serve_view_line(s->view, stderr, serve_log_warning(path, notes->text[i]));
         if (s->json) {
@@ -376,7 +117,7 @@ static void warn_of(const struct serving *s, int slot, const struct espimage_not
 /* Converts now what has changed, and says so. */
 static void look_again(struct serving *s, int slot)
 {
-    const char *path = store_path(s->store, slot);
+    const char *path = store_path(s->elfs.store, slot);
     const struct snapshot *snapshot = NULL;
     struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
     struct espimage_error err;
@@ -385,7 +126,7 @@ static void look_again(struct serving *s, int slot)
     if (path == NULL) {
         return;
     }
-    if (first_snapshot(s, slot, &snapshot, &notes, &err) != ESPIMAGE_OK) {
+    if (serve_elfs_get(&s->elfs, slot, &snapshot, &notes, &err) != ESPIMAGE_OK) {
         (void)snprintf(text, sizeof text, "APP%d: not converted: %s", slot,
                        espimage_error_line(&err, line, sizeof line));
     } else {
@@ -512,12 +253,11 @@ static enum espimage_code start(struct serving *s, struct espimage_error *err)
                                      .port = (uint16_t)s->port,
                                      .promise_seconds = s->promise_seconds,
                                      .extra_mss = (uint16_t)s->mss,
-                                     .store = s->store,
+                                     .store = s->elfs.store,
                                      .event = on_event,
                                      .context = s};
     safety_apply(&s->safety, &options);
     s->began = now_seconds();
-    (void)getifaddrs(&s->interfaces); /* now: the server gives up the right to ask */
     s->view = serve_view_new(s->json);
     if (s->view == NULL) {
         return error_no_memory(err);
@@ -529,7 +269,8 @@ static enum espimage_code start(struct serving *s, struct espimage_error *err)
 /* Lines are printed only after the announcement. False when it was ended in a hurry. */
 static bool serve_until_end(struct serving *s, int signal_fd)
 {
-    announce(s);
+    const struct server_facts facts = s->module->facts(s->server);
+    serve_announce_server(&s->announcement, &s->safety, &facts);
     if (!serve_view_start(s->view)) {
         (void)fputs(PROGRAM ": no thread for the log: it comes at the end\n", stderr);
     }
@@ -572,20 +313,14 @@ static int run_server(struct serving *s)
 
 static int serve(struct serving *s, char **paths, size_t count)
 {
-    struct espimage_error err;
-    int status = load_elfs(s, paths, count, &err);
-    if (s->elf_count == 0) {
+    int status = serve_elfs_load(&s->elfs, paths, count);
+    if (s->elfs.store == NULL) {
         return status;
     }
-    int assign_status = assign_elfs(s);
-    status = status != 0 ? status : assign_status;
-    if (s->store == NULL) {
-        return status;
-    }
-    s->slots = json_array();
-    bool app1 = introduce(s, 1);
-    bool app2 = introduce(s, 2);
-    if (!app1 && !app2) {
+    serve_announce_init(&s->announcement, &s->elfs, s->json);
+    s->builds[0] = serve_announce_slot(&s->announcement, 1);
+    s->builds[1] = serve_announce_slot(&s->announcement, 2);
+    if (s->builds[0] == 0 && s->builds[1] == 0) {
         return status != 0 ? status : exit_status(ESPIMAGE_ERR_LAYOUT);
     }
     return run_server(s);
@@ -607,13 +342,12 @@ static int run(const struct command *self, int argc, char **argv)
     if (count == 0 || count > 2) {
         return usage_error("serve: give one or two ELF files; see: " PROGRAM " serve --help");
     }
-    if (s.app != 0 && count > 1) {
+    if (s.elfs.app != 0 && count > 1) {
         return usage_error("serve: --app goes with one ELF");
     }
     status = serve(&s, argv + first, count);
-    json_decref(s.slots);
-    freeifaddrs(s.interfaces);
-    store_free(s.store);
+    serve_announce_free(&s.announcement);
+    serve_elfs_free(&s.elfs);
     return status;
 }
 

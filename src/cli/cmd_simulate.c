@@ -1,26 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* simulate: a virtual ESP8266 with its two ports. */
-#include "base/bytes.h"
+#include "base/clock.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/signals.h"
-#include "device/flash_file.h"
+#include "cli/simulate_flash.h"
+#include "cli/simulate_report.h"
 #include "device/ports.h"
-#include "store/elf_file.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <espimage/flash_image.h>
-#include <espimage/verify.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 static const struct option_spec simulate_options[] = {
@@ -52,14 +48,12 @@ static const struct option_spec fault_options[] = {
     {0, NULL, NULL, 0, NULL, NULL, NULL},
 };
 
-#define DEFAULT_MAP          "1MB"
 #define DEFAULT_PAGE_PORT    8080
 #define DEFAULT_TRIGGER_PORT 8088
 #define DEFAULT_MSS          1460
 #define LOWEST_MSS           88
 #define HIGHEST_MSS          9000
 #define DEFAULT_SECONDS      120
-#define LARGEST_FLASH        (16U << 20)
 #define MAX_DEVICES          2000
 #define FIRST_ADDRESS        0x7F010001U /* 127.1.0.1 */
 #define ADDRESSES_PER_NET    254U
@@ -68,9 +62,7 @@ static const struct option_spec fault_options[] = {
 struct simulation {
     struct device_settings settings;
     struct target server;
-    struct flash_settings flash;
-    const char *load;
-    const char *path; /* NULL: unnamed */
+    struct simulate_flash flash;
     struct in_addr bind;
     bool bound;
     uint32_t page_port;
@@ -79,14 +71,11 @@ struct simulation {
     uint32_t count;
     bool realistic;
     bool json;
-    uint8_t *content; /* of a new flash, or of the one there is; owned */
-    uint32_t size;
-    bool found; /* the file is there and not blank */
     struct device *devices;
     struct ports *ports;
     uint32_t ended;
     bool interrupted;
-    struct timespec began;
+    double began;
 };
 
 /* ---- options ---- */
@@ -161,7 +150,7 @@ static enum espimage_code set_option(void *context, enum option_id id, const cha
 {
     struct simulation *s = context;
     switch (id) {
-    case OPT_LOAD: s->load = value; return ESPIMAGE_OK;
+    case OPT_LOAD: s->flash.load = value; return ESPIMAGE_OK;
     case OPT_SERVER: return server_option(value, s, err);
     case OPT_BIND: return bind_option(value, s, err);
     case OPT_PAGE_PORT: return number_option(value, 0, 65535, &s->page_port, err);
@@ -178,202 +167,11 @@ static enum espimage_code set_option(void *context, enum option_id id, const cha
     case OPT_FLIP_BIT:
     case OPT_STALL: return fault_option(&s->settings.faults, id, value, err);
     case OPT_JSON: s->json = true; return ESPIMAGE_OK;
-    default: return flash_option(&s->flash, id, value, err);
+    default: return flash_option(&s->flash.given, id, value, err);
     }
-}
-
-/* ---- what is in the flash ---- */
-
-static enum espimage_code check_map(const struct simulation *s, struct espimage_error *err)
-{
-    const struct espimage_flash_map *map = s->settings.map;
-    if (map->half == 0) {
-        error_found(err, ESPIMAGE_ERR_USAGE, "the %s map has no slots to update", map->name);
-        return error_wanted(err, "another --flash-size");
-    }
-    if (s->content != NULL && s->size < map->flash_size) {
-        error_found(err, ESPIMAGE_ERR_IMAGE, "is %u bytes long, the %s map needs %u", s->size,
-                    map->name, map->flash_size);
-        error_advice(err, "name its map with --flash-size");
-        return error_in_file(err, s->path);
-    }
-    return ESPIMAGE_OK;
-}
-
-/* The bootloader's header decides, where there is one. */
-static enum espimage_code choose_map(struct simulation *s, struct espimage_error *err)
-{
-    struct device_settings *d = &s->settings;
-    const struct espimage_flash_map *given = s->flash.map;
-    d->map = given != NULL ? given : espimage_flash_map_by_name(DEFAULT_MAP);
-    d->flash_mode = s->flash.mode;
-    d->flash_freq = s->flash.freq;
-    if (s->found && espimage_recognise(s->content, s->size) == ESPIMAGE_CONTENT_FLASH) {
-        struct espimage_flash_view view;
-        espimage_flash_parse(s->content, s->size, &view);
-        if (view.map == NULL || (given != NULL && given != view.map)) {
-            error_found(err, ESPIMAGE_ERR_IMAGE, "its bootloader names %s%s",
-                        view.map != NULL ? "the map " : "an unknown map",
-                        view.map != NULL ? view.map->name : "");
-            error_wanted(err, "%s", given != NULL ? given->name : "one of those of --flash-size");
-            return error_in_file(err, s->path);
-        }
-        d->map = view.map;
-        d->flash_mode = view.boot_header[2];
-        d->flash_freq = view.boot_header[3] & 0x0F;
-    }
-    return check_map(s, err);
-}
-
-static enum espimage_code image_of_elf(const struct simulation *s, struct espimage_bytes *out,
-                                       struct espimage_error *err)
-{
-    const struct espimage_build_options options = {ESPIMAGE_PROFILE_SDK, s->settings.map, 1,
-                                                   s->flash.mode,        s->flash.freq,   false};
-    struct elf_file elf;
-    enum espimage_code code = elf_file_load(s->load, &elf, err);
-    if (code != ESPIMAGE_OK) {
-        return code;
-    }
-    if ((espimage_link_slots(&elf.link, s->settings.map) & 1U) == 0) {
-        espimage_link_refuse(&elf.link, s->settings.map, err);
-        /* It may be right for the other slot. */
-        if (espimage_link_slots(&elf.link, s->settings.map) != 0) {
-            error_found(err, ESPIMAGE_ERR_LAYOUT, "%s", elf.link.reason);
-            error_wanted(err, "0x%08X, the app1 slot of the %s map", s->settings.map->link[0],
-                         s->settings.map->name);
-        }
-        code = err->code;
-    } else {
-        code = espimage_image_build(elf.firmware, &options, out, NULL, err);
-    }
-    elf_file_free(&elf);
-    return code == ESPIMAGE_OK ? code : error_in_file(err, s->load);
-}
-
-static enum espimage_code check_image(const struct simulation *s,
-                                      const struct espimage_bytes *image,
-                                      struct espimage_error *err)
-{
-    const struct espimage_verify_options options = {s->settings.map, 1, 0, false};
-    struct espimage_report report;
-    espimage_verify(image->data, image->size, &options, &report);
-    const struct espimage_verdict *boot = &report.verdicts[ESPIMAGE_CONSUMER_BOOT];
-    if (!boot->accepts) {
-        error_found(err, ESPIMAGE_ERR_IMAGE, "a bootloader does not start it: %s: %s",
-                    boot->because->rule->name, boot->because->found);
-        return error_in_file(err, s->load);
-    }
-    if (image->size > s->settings.map->slot_limit) {
-        error_found(err, ESPIMAGE_ERR_SIZE, "is %zu bytes long", image->size);
-        error_wanted(err, "at most %u, the slot of the %s map", s->settings.map->slot_limit,
-                     s->settings.map->name);
-        return error_in_file(err, s->load);
-    }
-    return ESPIMAGE_OK;
-}
-
-static enum espimage_code load_image(const struct simulation *s, struct espimage_bytes *out,
-                                     struct espimage_error *err)
-{
-    struct file_bytes file;
-    enum espimage_code code = file_read(s->load, INPUT_LIMIT, &file, err);
-    if (code != ESPIMAGE_OK) {
-        return code;
-    }
-    if (espimage_recognise(file.data, file.size) == ESPIMAGE_CONTENT_ELF) {
-        file_bytes_free(&file);
-        return image_of_elf(s, out, err);
-    }
-    *out = (struct espimage_bytes){file.data, file.size};
-    return check_image(s, out, err);
-}
-
-/* An erased flash with an image in slot user1. */
-static enum espimage_code fill_new(struct simulation *s, const struct espimage_bytes *image,
-                                   struct espimage_error *err)
-{
-    const struct espimage_flash_map *map = s->settings.map;
-    uint8_t *content = malloc(map->flash_size);
-    if (content == NULL) {
-        return error_no_memory(err);
-    }
-    memset(content, 0xFF, map->flash_size);
-    memcpy(content + map->slot[0], image->data, image->size);
-    free(s->content);
-    s->content = content;
-    s->size = map->flash_size;
-    return ESPIMAGE_OK;
-}
-
-static enum espimage_code new_content(struct simulation *s, struct espimage_error *err)
-{
-    struct espimage_bytes image = {NULL, 0};
-    if (s->load == NULL) {
-        error_found(err, ESPIMAGE_ERR_NO_INPUT, "a new flash holds nothing to boot");
-        error_advice(err, "give --load APP1.elf, for slot user1");
-        return s->path != NULL ? error_in_file(err, s->path) : err->code;
-    }
-    enum espimage_code code = load_image(s, &image, err);
-    if (code == ESPIMAGE_OK) {
-        code = fill_new(s, &image, err);
-    }
-    espimage_bytes_free(&image);
-    return code;
-}
-
-static enum espimage_code find_content(struct simulation *s, struct espimage_error *err)
-{
-    struct file_bytes file = {0};
-    if (s->path != NULL && access(s->path, F_OK) == 0) {
-        enum espimage_code code = file_read(s->path, LARGEST_FLASH, &file, err);
-        if (code != ESPIMAGE_OK) {
-            return code;
-        }
-        s->content = file.data;
-        s->size = (uint32_t)file.size;
-        s->found = !bytes_all(file.data, file.size, 0xFF);
-    }
-    enum espimage_code code = choose_map(s, err);
-    if (code == ESPIMAGE_OK && !s->found) {
-        code = new_content(s, err);
-    }
-    return code;
 }
 
 /* ---- devices ---- */
-
-/* "flash.bin" -> "flash.7.bin". */
-static void numbered(const char *path, uint32_t number, char *out, size_t room)
-{
-    static const char ending[] = ".bin";
-    size_t length = strlen(path);
-    bool bin = length > sizeof ending - 1 && strcmp(path + length - sizeof ending + 1, ending) == 0;
-    length -= bin ? sizeof ending - 1 : 0;
-    (void)snprintf(out, room, "%.*s.%u%s", (int)length, path, number, bin ? ending : "");
-}
-
-static enum espimage_code open_flash(const struct simulation *s, uint32_t index, struct flash *out,
-                                     struct espimage_error *err)
-{
-    char path[4096];
-    enum espimage_code code = ESPIMAGE_OK;
-    uint32_t size = s->settings.map->flash_size;
-    if (s->path == NULL) {
-        code = flash_file_unnamed(s->content, size, out, err);
-    } else {
-        if (s->count == 1) {
-            (void)snprintf(path, sizeof path, "%s", s->path);
-        } else {
-            numbered(s->path, index + 1, path, sizeof path);
-        }
-        bool there = s->count == 1 ? s->found : access(path, F_OK) == 0;
-        code = there ? ESPIMAGE_OK : file_write(path, s->content, s->size, err);
-        code = code == ESPIMAGE_OK ? flash_file_open(path, size, out, err) : code;
-    }
-    out->realistic = code == ESPIMAGE_OK && s->realistic;
-    return code;
-}
 
 static void place(const struct simulation *s, uint32_t index, struct device *d)
 {
@@ -400,7 +198,9 @@ static enum espimage_code make_devices(struct simulation *s, struct espimage_err
         place(s, i, &s->devices[i]);
     }
     for (uint32_t i = 0; i < s->count && code == ESPIMAGE_OK; i++) {
-        code = open_flash(s, i, &s->devices[i].flash, err);
+        struct flash *flash = &s->devices[i].flash;
+        code = simulate_flash_open(&s->flash, s->count > 1 ? i + 1 : 0, flash, err);
+        flash->realistic = code == ESPIMAGE_OK && s->realistic;
     }
     return code;
 }
@@ -428,90 +228,6 @@ static void announce(const struct simulation *s)
         (void)snprintf(line, sizeof line, "trigger on port %u", d->trigger_port);
         say(d, line);
     }
-}
-
-/* ---- the report ---- */
-
-struct totals {
-    uint32_t succeeded;
-    uint32_t failed;
-    uint32_t dead;
-    double seconds;
-};
-
-static struct totals count_up(const struct simulation *s)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    struct totals t = {0};
-    t.seconds = (double)(now.tv_sec - s->began.tv_sec) +
-                (double)(now.tv_nsec - s->began.tv_nsec) / 1000000000.0;
-    for (uint32_t i = 0; i < s->count; i++) {
-        const struct device *d = &s->devices[i];
-        t.succeeded += d->succeeded;
-        t.failed += d->failed;
-        t.dead += d->state == DEVICE_DEAD ? 1 : 0;
-    }
-    return t;
-}
-
-static int status_of(const struct simulation *s, const struct totals *t)
-{
-    uint64_t wanted = (uint64_t)s->settings.updates * s->count;
-    if (wanted != 0) {
-        return t->succeeded == wanted && t->dead == 0 ? 0 : EXIT_NOT_ALL;
-    }
-    return s->interrupted ? 0 : EXIT_NOT_ALL;
-}
-
-static void report_dead(const struct simulation *s)
-{
-    for (uint32_t i = 0; i < s->count; i++) {
-        const struct device *d = &s->devices[i];
-        if (d->state == DEVICE_DEAD) {
-            (void)fprintf(stderr, PROGRAM ": the device at %s is dead: %s: %s\n", d->address_text,
-                          d->last_rule, d->last_found);
-        }
-    }
-}
-
-static json_t *device_json(const struct device *d)
-{
-    static const char *const states[] = {"booting", "running", "updating", "dead"};
-    bool failed = d->last_rule[0] != '\0';
-    return json_pack(
-        "{s:s, s:i, s:i, s:s, s:i, s:s, s:I, s:I, s:f, s:o}", "address", d->address_text,
-        "page_port", (int)d->page_port, "trigger_port", (int)d->trigger_port, "state",
-        states[d->state], "slot", (int)d->running, "build", d->build.name, "succeeded",
-        (json_int_t)d->succeeded, "failed", (json_int_t)d->failed, "seconds", d->seconds,
-        "last_failure",
-        failed ? json_pack("{s:s, s:o}", "rule", d->last_rule, "found", json_text(d->last_found))
-               : json_null());
-}
-
-static int report(const struct simulation *s)
-{
-    struct totals t = count_up(s);
-    int status = status_of(s, &t);
-    report_dead(s);
-    if (s->json) {
-        json_t *document = json_document("simulate");
-        json_t *list = json_array();
-        for (uint32_t i = 0; i < s->count; i++) {
-            (void)json_array_append_new(list, device_json(&s->devices[i]));
-        }
-        (void)json_object_set_new(document, "flash_map", json_string(s->settings.map->name));
-        (void)json_object_set_new(document, "succeeded", json_integer(t.succeeded));
-        (void)json_object_set_new(document, "failed", json_integer(t.failed));
-        (void)json_object_set_new(document, "dead", json_integer(t.dead));
-        (void)json_object_set_new(document, "seconds", json_real(t.seconds));
-        (void)json_object_set_new(document, "devices", list);
-        return json_print(document, status);
-    }
-    (void)printf("%u device%s: %u update%s done, %u failed, %u dead, %.1f s\n", s->count,
-                 s->count == 1 ? "" : "s", t.succeeded, t.succeeded == 1 ? "" : "s", t.failed,
-                 t.dead, t.seconds);
-    return status;
 }
 
 /* ---- running ---- */
@@ -558,8 +274,11 @@ static void raise_limits(void)
 
 static enum espimage_code begin(struct simulation *s, struct espimage_error *err)
 {
-    enum espimage_code code = find_content(s, err);
+    enum espimage_code code = simulate_flash_find(&s->flash, err);
     if (code == ESPIMAGE_OK) {
+        s->settings.map = s->flash.map;
+        s->settings.flash_mode = s->flash.mode;
+        s->settings.flash_freq = s->flash.freq;
         code = make_devices(s, err);
     }
     if (code == ESPIMAGE_OK) {
@@ -575,6 +294,13 @@ static enum espimage_code begin(struct simulation *s, struct espimage_error *err
     return code;
 }
 
+static int report(const struct simulation *s)
+{
+    const struct simulate_end end = {s->devices, s->count, &s->settings, now_seconds() - s->began,
+                                     s->interrupted};
+    return simulate_report(&end, s->json);
+}
+
 static int simulate(struct simulation *s)
 {
     struct espimage_error err;
@@ -587,7 +313,7 @@ static int simulate(struct simulation *s)
         return print_error(&err);
     }
     raise_limits();
-    (void)clock_gettime(CLOCK_MONOTONIC, &s->began);
+    s->began = now_seconds();
     if (begin(s, &err) == ESPIMAGE_OK) {
         wait_for_end(s, signal_fd);
         stop(s);
@@ -608,7 +334,7 @@ static void free_simulation(struct simulation *s)
         flash_file_close(&s->devices[i].flash);
     }
     free(s->devices);
-    free(s->content);
+    simulate_flash_free(&s->flash);
 }
 
 static int run(const struct command *self, int argc, char **argv)
@@ -633,7 +359,7 @@ static int run(const struct command *self, int argc, char **argv)
         return usage_error("simulate: --bind goes with one device; several have addresses of "
                            "their own");
     }
-    s.path = argc > first ? argv[first] : NULL;
+    s.flash.path = argc > first ? argv[first] : NULL;
     s.settings.mss = (uint16_t)s.mss;
     log_stream = s.json ? stderr : stdout;
     log_addresses = s.count > 1;

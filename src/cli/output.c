@@ -83,6 +83,16 @@ void failures_free(struct failures *failures)
     json_decref(failures->list);
 }
 
+void warnings_add(json_t *list, const char *file, const struct espimage_notes *notes)
+{
+    print_warnings(file, notes);
+    for (size_t i = 0; i < notes->count; i++) {
+        char text[1536];
+        (void)snprintf(text, sizeof text, "%s: %s", shown(file).text, notes->text[i]);
+        (void)json_array_append_new(list, json_text(text));
+    }
+}
+
 int close_stdout(int status)
 {
     bool failed = ferror(stdout) != 0;

@@ -44,6 +44,9 @@ int failures_status(const struct failures *failures, size_t total);
 json_t *failures_json(const struct failures *failures);
 void failures_free(struct failures *failures);
 
+/* Warnings of such a command: prints them and adds them to an array, with the file's name. */
+void warnings_add(json_t *list, const char *file, const struct espimage_notes *notes);
+
 /* Flushes stdout; a full disk turns `status` 0 into 74, with a line on stderr. */
 int close_stdout(int status);
 

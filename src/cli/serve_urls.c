@@ -2,6 +2,7 @@
 #include "cli/serve_urls.h"
 
 #include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -34,21 +35,25 @@ static bool host_text(const struct sockaddr *address, char text[INET6_ADDRSTRLEN
            inet_ntop(AF_INET6, &v6.sin6_addr, text, INET6_ADDRSTRLEN) != NULL;
 }
 
-static void add_interfaces(json_t *urls, const struct ifaddrs *interfaces, int family,
-                           bool loopback, uint16_t port, const char *token, const bool slots[2])
+static void add_interfaces(json_t *urls, int family, bool loopback, uint16_t port,
+                           const char *token, const bool slots[2])
 {
+    struct ifaddrs *all = NULL;
     char text[INET6_ADDRSTRLEN];
-    for (const struct ifaddrs *i = interfaces; i != NULL; i = i->ifa_next) {
+    if (getifaddrs(&all) != 0) {
+        return;
+    }
+    for (struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
         if (i->ifa_addr != NULL && i->ifa_addr->sa_family == family &&
             (i->ifa_flags & IFF_UP) != 0 && ((i->ifa_flags & IFF_LOOPBACK) != 0) == loopback &&
             host_text(i->ifa_addr, text)) {
             add_host(urls, text, port, token, slots);
         }
     }
+    freeifaddrs(all);
 }
 
-json_t *serve_urls(const struct ifaddrs *interfaces, const char *address, uint16_t port,
-                   const char *token, const bool slots[2])
+json_t *serve_urls(const char *address, uint16_t port, const char *token, const bool slots[2])
 {
     json_t *urls = json_array();
     bool v4 = strcmp(address, "0.0.0.0") == 0;
@@ -56,10 +61,10 @@ json_t *serve_urls(const struct ifaddrs *interfaces, const char *address, uint16
         add_host(urls, address, port, token, slots);
         return urls;
     }
-    add_interfaces(urls, interfaces, AF_INET, false, port, token, slots);
+    add_interfaces(urls, AF_INET, false, port, token, slots);
     if (!v4) {
-        add_interfaces(urls, interfaces, AF_INET6, false, port, token, slots);
+        add_interfaces(urls, AF_INET6, false, port, token, slots);
     }
-    add_interfaces(urls, interfaces, AF_INET, true, port, token, slots);
+    add_interfaces(urls, AF_INET, true, port, token, slots);
     return urls;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/transfers.h"
 
+#include "base/hash.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,20 +34,11 @@ void transfers_free(struct transfers *transfers)
     free(transfers);
 }
 
-/* FNV-1a of address and port. */
-static size_t bucket_of(const struct server_event *event)
-{
-    uint32_t hash = 2166136261U ^ event->client_port;
-    for (const char *c = event->client; *c != '\0'; c++) {
-        hash = (hash ^ (unsigned char)*c) * 16777619U;
-    }
-    return (hash ^ hash >> 16) % BUCKETS;
-}
-
 /* Where the pointer to it is, or would be. */
 static struct transfer **find(struct transfers *transfers, const struct server_event *event)
 {
-    struct transfer **at = &transfers->buckets[bucket_of(event)];
+    struct transfer **at =
+        &transfers->buckets[hash_text(event->client, event->client_port) % BUCKETS];
     while (*at != NULL &&
            ((*at)->port != event->client_port || strcmp((*at)->client, event->client) != 0)) {
         at = &(*at)->chain;

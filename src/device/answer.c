@@ -2,7 +2,6 @@
 #include "device/answer.h"
 
 #include "base/text.h"
-#include "device/probe.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +26,12 @@ static void copy_text(const uint8_t *bytes, size_t length, char *to, size_t room
     memcpy(raw, bytes, length);
     raw[length] = '\0';
     printable(to, room, raw);
+}
+
+size_t answer_header_size(const uint8_t *bytes, size_t size)
+{
+    const uint8_t *end = memmem(bytes, size, "\r\n\r\n", 4);
+    return end != NULL ? (size_t)(end - bytes) + 4 : 0;
 }
 
 void answer_status_line(const uint8_t *bytes, size_t size, char *to, size_t room)
@@ -146,7 +151,7 @@ static void length_causes(const uint8_t *bytes, size_t size, size_t count, answe
 
 void answer_causes(const uint8_t *bytes, size_t size, answer_sink *sink, void *context)
 {
-    size_t header = probe_header_size(bytes, size);
+    size_t header = answer_header_size(bytes, size);
     size_t lengths = 0;
     struct field field;
     if (size == 0) {

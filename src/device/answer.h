@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What people should know about an HTTP answer and a device cannot tell them. */
+/* An HTTP answer: what people should know about it, and a device cannot tell them. */
 #ifndef DEVICE_ANSWER_H
 #define DEVICE_ANSWER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* The length of the HTTP header at the start of `bytes`, CRLFCRLF included; 0 when it has no end.
+ */
+size_t answer_header_size(const uint8_t *bytes, size_t size);
 
 /* The first line without its end, printable; "" when there is none. */
 void answer_status_line(const uint8_t *bytes, size_t size, char *to, size_t room);

@@ -11,11 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Linux peers' timestamps take so much of each segment; a device does not use them. */
+#define CONNECTION_TIMESTAMP 12
+
 struct connection {
     int fd;
     int stop_fd;          /* of the route */
     bool counts;          /* the kernel counts segments */
-    bool timestamps;      /* both sides send them: 12 bytes of each segment */
+    bool timestamps;      /* both sides send them: CONNECTION_TIMESTAMP bytes of each segment */
     uint16_t largest;     /* bytes that a segment of the server holds at most; 0: not known */
     uint16_t path;        /* set by the user: `largest`, when that is less than was announced */
     uint16_t seen;        /* bytes of the largest one that came; 0: not known */

@@ -74,8 +74,4 @@ enum espimage_code probe_run(const struct probe_options *options, struct probe_r
                              struct espimage_error *err);
 void probe_result_free(struct probe_result *result);
 
-/* The length of the HTTP header at the start of `bytes`, CRLFCRLF included; 0 when it has no end.
- */
-size_t probe_header_size(const uint8_t *bytes, size_t size);
-
 #endif

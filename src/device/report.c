@@ -85,7 +85,7 @@ static void find_head(struct subject *s)
     if (c->head_length == 0 && !decided_by_length) {
         return;
     }
-    size_t header = probe_header_size(head->bytes + head->again, head->size - head->again);
+    size_t header = answer_header_size(head->bytes + head->again, head->size - head->again);
     if (c->fell_back) {
         find(s, OTA_RULE_HEAD_HEADER, PROBE_PASS,
              "not by HEAD, but by the GET that a device then sends on the same connection");
@@ -307,7 +307,7 @@ static void sweep(struct subject *s)
 static void take_image(struct subject *s)
 {
     const struct probe_answer *get = &s->result->get;
-    size_t header = probe_header_size(get->bytes, get->size);
+    size_t header = answer_header_size(get->bytes, get->size);
     if (!get->connected || header == 0) {
         return;
     }

@@ -2,6 +2,7 @@
 #include "device/upgrade.h"
 
 #include "base/error.h"
+#include "device/answer.h"
 #include "device/boot.h"
 #include "device/parameters.h"
 #include "device/probe.h"
@@ -120,7 +121,7 @@ static bool erase(void *context, uint32_t bytes)
 static void received(void *context, uint8_t *bytes, size_t from, size_t size)
 {
     const struct upgrade *u = context;
-    size_t header = probe_header_size(bytes, size);
+    size_t header = answer_header_size(bytes, size);
     size_t at = header + u->options->faults.flip;
     if (u->options->faults.flips && header != 0 && at >= from && at < size) {
         bytes[at] ^= (uint8_t)(1U << u->options->faults.flip % 8);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/board.h"
 
+#include "base/hash.h"
 #include "base/text.h"
 
 #include <stdlib.h>
@@ -74,11 +75,7 @@ void board_free(struct board *b)
 
 static uint16_t *bucket_of(struct board *b, const char *client)
 {
-    uint32_t hash = 2166136261U; /* FNV-1a */
-    for (; *client != '\0'; client++) {
-        hash = (hash ^ (unsigned char)*client) * 16777619U;
-    }
-    return &b->buckets[hash % BUCKETS];
+    return &b->buckets[hash_text(client, 0) % BUCKETS];
 }
 
 static struct entry *find(struct board *b, const char *client)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/peer.h"
 
+#include "base/hash.h"
+
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -29,11 +31,7 @@ bool peer_same_address(const struct peer *a, const struct peer *b)
 
 uint32_t peer_hash(const struct peer *peer)
 {
-    uint32_t hash = 2166136261U; /* FNV-1a */
-    for (size_t i = 0; i < sizeof peer->address.s6_addr; i++) {
-        hash = (hash ^ peer->address.s6_addr[i]) * 16777619U;
-    }
-    return hash;
+    return hash_bytes(peer->address.s6_addr, sizeof peer->address.s6_addr);
 }
 
 void peer_text(const struct peer *peer, char text[PEER_TEXT])

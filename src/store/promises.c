@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/promises.h"
 
+#include "base/hash.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,11 +44,7 @@ struct promises *promises_new(unsigned seconds, size_t limit)
 /* The link to the promise; to NULL when there is none. */
 static struct promise **lookup(struct promises *p, const char *client, int slot)
 {
-    uint32_t hash = 2166136261U ^ (uint32_t)slot; /* FNV-1a */
-    for (const char *c = client; *c != '\0'; c++) {
-        hash = (hash ^ (unsigned char)*c) * 16777619U;
-    }
-    struct promise **link = &p->buckets[hash % BUCKETS];
+    struct promise **link = &p->buckets[hash_text(client, (uint32_t)slot) % BUCKETS];
     while (*link != NULL && ((*link)->slot != slot || strcmp((*link)->client, client) != 0)) {
         link = &(*link)->next;
     }

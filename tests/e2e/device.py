@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: MIT
 """A running `simulate`, and its flash written down a second time, independently of the C code."""
 
-import os
-import pathlib
 import re
 import signal
 import socket
 import struct
 import subprocess
-import time
 import zlib
 
+from child import Child
 from image import MAPS
-from tool import PROGRAM
 
 FREE_PORTS = ("--page-port", "0", "--trigger-port", "0")
 SECTOR = 4096
@@ -47,36 +44,11 @@ def recorded(flash):
     return best[1]
 
 
-class Device:
-    """`simulate` as a child with its log in a file; `ports` are those it printed."""
+class Device(Child):
+    """`simulate` as a child; `ports` are those it printed."""
 
     def __init__(self, *args, cwd, ports=FREE_PORTS):
-        number = 0
-        while (pathlib.Path(cwd) / f"simulate{number}.log").exists():
-            number += 1
-        self.log_path = pathlib.Path(cwd) / f"simulate{number}.log"
-        self.err_path = pathlib.Path(cwd) / f"simulate{number}.err"
-        with open(self.log_path, "wb") as log, open(self.err_path, "wb") as err:
-            self.process = subprocess.Popen(
-                [PROGRAM, "simulate", *ports, *map(os.fspath, args)], cwd=cwd,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=err)
-
-    def log(self):
-        return self.log_path.read_text("utf-8")
-
-    def err(self):
-        return self.err_path.read_text("utf-8")
-
-    def wait_for(self, pattern, seconds=20):
-        limit = time.monotonic() + seconds
-        while True:
-            ended = self.process.poll() is not None
-            found = re.search(pattern, self.log(), re.MULTILINE)
-            if found:
-                return found
-            assert not ended and time.monotonic() < limit, \
-                f"no {pattern!r} in the log\n{self.log()}\n{self.err()}"
-            time.sleep(0.01)
+        super().__init__("simulate", ("simulate", *ports, *args), cwd)
 
     def wait_for_boot(self, build, slot, times=1):
         line = rf"^firmware: build {build} runs in slot user{slot}\n"
@@ -102,13 +74,6 @@ class Device:
 
     def pull_trigger(self):
         return self.ask(self.trigger)
-
-    def wait(self, seconds=60):
-        return self.process.wait(timeout=seconds)
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        return self.wait()
 
     def end(self):
         if self.process.poll() is None:

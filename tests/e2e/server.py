@@ -2,7 +2,6 @@
 """A running `serve`, and HTTP spoken byte by byte."""
 
 import os
-import pathlib
 import re
 import selectors
 import signal
@@ -10,27 +9,23 @@ import socket
 import subprocess
 import time
 
-from tool import PROGRAM
+from child import Child
 
 START_SECONDS = 15
 STOP_SECONDS = 15
 
 
-class Server:
-    """`serve --port 0` as a child; its output goes to files so that no pipe can fill."""
+class Server(Child):
+    """`serve --port 0` as a child."""
+
+    WAIT_SECONDS = STOP_SECONDS
+    LOG_SECONDS = 10
+    ERRORS = "surrogateescape"
 
     def __init__(self, *args, cwd, command=("serve", "--port", "0"), stderr=None, wrapper=(),
                  env=None, pass_fds=()):
-        number = 0
-        while (pathlib.Path(cwd) / f"serve{number}.log").exists():
-            number += 1
-        self.log_path = pathlib.Path(cwd) / f"serve{number}.log"
-        self.err_path = pathlib.Path(cwd) / f"serve{number}.err"
-        with open(self.log_path, "wb") as log, open(self.err_path, "wb") as err:
-            self.process = subprocess.Popen(
-                [*wrapper, PROGRAM, *command, *map(os.fspath, args)], cwd=cwd,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=err if stderr is None else stderr,
-                env=dict(os.environ, **(env or {})), pass_fds=pass_fds)
+        super().__init__("serve", (*command, *args), cwd, stderr, wrapper,
+                         env=dict(os.environ, **(env or {})), pass_fds=pass_fds)
         try:
             found = self.wait_for(r"Serving on port (\d+)", START_SECONDS)
         except BaseException:
@@ -39,35 +34,6 @@ class Server:
         self.port = int(found.group(1))
         # The URLs follow in the same write.
         self.wait_for(rf":{self.port}/(?:[^/\n]+/)?user\d\.bin\n", START_SECONDS)
-
-    def log(self):
-        return self.log_path.read_text("utf-8", "surrogateescape")
-
-    def err(self):
-        return self.err_path.read_text("utf-8", "surrogateescape")
-
-    def wait_for(self, pattern, seconds=10):
-        """Waits until the log matches."""
-        limit = time.monotonic() + seconds
-        while time.monotonic() < limit:
-            found = re.search(pattern, self.log(), re.MULTILINE)
-            if found:
-                return found
-            if self.process.poll() is not None and not re.search(pattern, self.log(), re.M):
-                break
-            time.sleep(0.01)
-        raise AssertionError(f"no {pattern!r} in the log\n{self.log()}\n{self.err()}")
-
-    def kill(self, number):
-        os.kill(self.process.pid, number)
-
-    def wait(self, seconds=STOP_SECONDS):
-        """The exit status."""
-        return self.process.wait(timeout=seconds)
-
-    def stop(self, number=signal.SIGTERM):
-        self.kill(number)
-        return self.wait()
 
     def end(self):
         if self.process.poll() is not None:
@@ -83,9 +49,12 @@ class Server:
             self.process.kill()
             self.process.wait(timeout=STOP_SECONDS)
 
-    def connect(self, receive_buffer=None, timeout=10, source=None):
+    def connect(self, receive_buffer=None, timeout=10, source=None, mss=None):
+        """With a segment size, a window and an address of its own, if wanted."""
         s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         s.settimeout(timeout)
+        if mss:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
         if receive_buffer:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if source:

@@ -31,19 +31,9 @@ LONGEST_HEADER = 508
 RESET = struct.pack("ii", 1, 0)
 
 
-def connect(server, source=None, receive_buffer=None, mss=None, timeout=20):
-    """A connection from an address of its own, with a segment size of its own."""
-    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    s.settimeout(timeout)
-    if mss:
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
-    if receive_buffer:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    if source:
-        s.bind((source, 0))
-    s.connect(("127.0.0.1", server.port))
-    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return s
+def connect(server, source=None, **options):
+    """A connection from an address of its own."""
+    return server.connect(source=source, timeout=20, **options)
 
 
 def ask(server, method, source=None, app=1, mss=None):

@@ -12,7 +12,7 @@ import time
 import pytest
 
 import server as server_module
-from tool import OK, PROGRAM, ROOT, USAGE, assert_refused
+from tool import OK, ROOT, USAGE, assert_refused
 
 TYPES = {"integer": int, "number": (int, float), "string": str, "boolean": bool, "null": type(None),
          "object": dict, "list of strings": list, "list of objects": list}
@@ -38,9 +38,9 @@ class Server(server_module.Server):
 def serve(tmp_path):
     running = []
 
-    def start(*args, before=()):
-        command = (*before, "serve", "--port", "0", "--log", "json")
-        running.append(Server(*args, cwd=tmp_path, command=command))
+    def start(*args, wrapper=()):
+        command = ("serve", "--port", "0", "--log", "json")
+        running.append(Server(*args, cwd=tmp_path, command=command, wrapper=wrapper))
         return running[-1]
 
     yield start
@@ -83,10 +83,9 @@ def interrupted(server):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
 
-def test_every_event_is_as_documented(serve, tool, firmware, monkeypatch):
+def test_every_event_is_as_documented(serve, tool, firmware):
     elf = firmware.copy("2MB-c1.large", tool.cwd / "app.elf")
-    monkeypatch.setattr(server_module, "PROGRAM", "prlimit")
-    server = serve("-fs", "2MB-c1", elf, before=("--nofile=64:64", PROGRAM))
+    server = serve("-fs", "2MB-c1", elf, wrapper=("prlimit", "--nofile=64:64"))
     size = len(server.get("/user1.bin").body)
     server.wait_for('"event":"request".*"complete":true')
     server.get("/user2.bin", method="HEAD")

@@ -11,13 +11,13 @@ import socket
 import threading
 import time
 
-import server as server_module
 from server import Answer, read_to_end
 from test_ota import (RESET, SAMPLE, ask, builds, connect, elf, rename_over,  # noqa: F401
                       rewrite_in_place)
+from tool import PROGRAM
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "12"))
-SANITIZED = any(name in server_module.PROGRAM for name in ("asan", "tsan"))
+SANITIZED = any(name in PROGRAM for name in ("asan", "tsan"))
 # Of the allocator, not of what is held: the first builds and clients have passed by then.
 MOST_GROWTH = 1536 * 1024
 

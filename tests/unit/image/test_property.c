@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Random firmwares, built and taken apart again, against a second and plain writing of the format.
- * ESPIMAGE_TEST_SEED gives the first seed, ESPIMAGE_TEST_ROUNDS their number. */
+ */
 #include "support/firmware_builder.h"
+#include "support/rounds.h"
 #include "support/test.h"
 
 #include <stdio.h>
@@ -16,12 +17,6 @@ struct sample {
     struct espimage_section sections[MAX_SECTIONS];
     struct espimage_build_options options;
 };
-
-static uint64_t number_from_env(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text != NULL ? strtoull(text, NULL, 0) : otherwise;
-}
 
 static uint32_t random_size(struct random *r)
 {
@@ -329,29 +324,17 @@ static void check_sample(const struct sample *s)
     espimage_firmware_free(fw);
 }
 
-static uint64_t seed;
-
-static int show_seed(void **state)
+static void check_firmware(struct random *r, void *context)
 {
-    (void)state;
-    if (seed != 0) {
-        print_error("to see it again: ESPIMAGE_TEST_SEED=%llu ESPIMAGE_TEST_ROUNDS=1\n",
-                    (unsigned long long)seed);
-    }
-    return 0;
+    struct sample s = random_sample(r);
+    (void)context;
+    check_sample(&s);
 }
 
 static void test_random_firmwares(void **state)
 {
     (void)state;
-    uint64_t first = number_from_env("ESPIMAGE_TEST_SEED", 1);
-    uint64_t rounds = number_from_env("ESPIMAGE_TEST_ROUNDS", 10000);
-    for (seed = first; seed < first + rounds; seed++) {
-        struct random r = {seed};
-        struct sample s = random_sample(&r);
-        check_sample(&s);
-    }
-    seed = 0; /* nothing failed */
+    (void)run_rounds(10000, check_firmware, NULL);
 }
 
 int main(void)

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The choice of a header length, held against the upgrade client. ESPIMAGE_TEST_SEED gives the
- * first seed, ESPIMAGE_TEST_ROUNDS the number of random images. */
+/* The choice of a header length, held against the upgrade client. */
 #include "ota/exchange.h"
 #include "ota/wire.h"
 
+#include "support/rounds.h"
 #include "support/test.h"
-
-#include <stdlib.h>
 
 #define LARGEST  60000
 #define SHORTEST 64
@@ -44,12 +42,6 @@ static bool trap_is_cut(const uint8_t *body, size_t size, struct wire_hazard haz
 }
 
 /* ---- random images ---- */
-
-static uint64_t number_from_env(const char *name, uint64_t otherwise)
-{
-    const char *value = getenv(name);
-    return value != NULL ? strtoull(value, NULL, 0) : otherwise;
-}
 
 /* A trap somewhere, with text of up to 500 bytes before it; sometimes so much that nothing helps.
  */
@@ -105,10 +97,14 @@ static void hold_against_client(const struct wire_runs *runs, size_t size, size_
     }
 }
 
-static uint64_t seed;
+struct choices {
+    size_t impossible;
+    size_t would_fail;
+};
 
-static void check_choice(struct random *r, size_t *impossible, size_t *would_fail)
+static void check_choice(struct random *r, void *context)
 {
+    struct choices *choices = context;
     size_t size = random_image(r);
     size_t shortest = SHORTEST + random_below(r, 200);
     struct wire_runs runs = runs_of(image_bytes, size);
@@ -122,41 +118,25 @@ static void check_choice(struct random *r, size_t *impossible, size_t *would_fai
         hold_against_client(&runs, size, 99, wire_usual_mss[i]);
         hazards +=
             wire_check(&runs, size, choice.header_size, wire_usual_mss[i]).kind != WIRE_NO_HAZARD;
-        *would_fail += play(image_bytes, size, 99, wire_usual_mss[i]).state != OTA_STATE_SUCCESS;
+        choices->would_fail +=
+            play(image_bytes, size, 99, wire_usual_mss[i]).state != OTA_STATE_SUCCESS;
     }
     assert_int_equal(choice.hazards, hazards);
     assert_int_equal(choice.hazard.kind != WIRE_NO_HAZARD, hazards > 0);
-    *impossible += hazards > 0;
+    choices->impossible += hazards > 0;
     wire_runs_free(&runs);
 }
 
 static void test_random_images(void **state)
 {
     (void)state;
-    uint64_t first = number_from_env("ESPIMAGE_TEST_SEED", 1);
-    uint64_t rounds = number_from_env("ESPIMAGE_TEST_ROUNDS", 4000);
-    size_t impossible = 0;
-    size_t would_fail = 0;
-    for (seed = first; seed < first + rounds; seed++) {
-        struct random r = {seed};
-        check_choice(&r, &impossible, &would_fail);
-    }
+    struct choices choices = {0};
+    uint64_t rounds = run_rounds(4000, check_choice, &choices);
     if (rounds >= 1000) {
         /* The images are such that the choice matters, and that it is possible for most. */
-        assert_true(would_fail > rounds / 4);
-        assert_true(impossible > 0 && impossible < rounds / 2);
+        assert_true(choices.would_fail > rounds / 4);
+        assert_true(choices.impossible > 0 && choices.impossible < rounds / 2);
     }
-    seed = 0;
-}
-
-static int show_seed(void **state)
-{
-    (void)state;
-    if (seed != 0) {
-        print_error("to see it again: ESPIMAGE_TEST_SEED=%llu ESPIMAGE_TEST_ROUNDS=1\n",
-                    (unsigned long long)seed);
-    }
-    return 0;
 }
 
 /* ---- images of growing size ---- */

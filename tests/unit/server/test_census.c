@@ -1,29 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* How many connections there may be. */
 #include "server/census.h"
+#include "support/peers.h"
 #include "support/test.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
-
-static struct peer peer(const char *text, uint16_t port)
-{
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
-        return peer_of((const struct sockaddr *)&v4);
-    }
-    assert_int_equal(inet_pton(AF_INET6, text, &v6.sin6_addr), 1);
-    return peer_of((const struct sockaddr *)&v6);
-}
 
 static void test_limit_of_an_address(void **state)
 {
     struct census *c = census_new(10, 2);
-    struct peer a = peer("192.0.2.1", 1000);
-    struct peer a_again = peer("192.0.2.1", 1001);
-    struct peer b = peer("192.0.2.2", 1000);
+    struct peer a = peer_at("192.0.2.1", 1000);
+    struct peer a_again = peer_at("192.0.2.1", 1001);
+    struct peer b = peer_at("192.0.2.2", 1000);
     (void)state;
     assert_int_equal(census_enter(c, &a), CENSUS_WELCOME);
     assert_true(census_admit(c, &a));
@@ -43,7 +32,7 @@ static void test_limit_of_an_address(void **state)
 static void test_who_waits(void **state)
 {
     struct census *c = census_new(10, 2);
-    struct peer a = peer("192.0.2.1", 1000);
+    struct peer a = peer_at("192.0.2.1", 1000);
     (void)state;
     for (int i = 0; i < 5; i++) {
         assert_int_equal(census_enter(c, &a), CENSUS_WELCOME);
@@ -68,14 +57,14 @@ static void test_limit_in_all(void **state)
     (void)state;
     for (int i = 0; i < 300; i++) {
         (void)snprintf(text, sizeof text, "10.0.%d.%d", i / 250, i % 250);
-        struct peer p = peer(text, 1);
+        struct peer p = peer_at(text, 1);
         assert_int_equal(census_enter(c, &p), CENSUS_WELCOME);
     }
-    struct peer late = peer("2001:db8::1", 1);
+    struct peer late = peer_at("2001:db8::1", 1);
     assert_int_equal(census_enter(c, &late), CENSUS_FULL);
     for (int i = 0; i < 300; i++) {
         (void)snprintf(text, sizeof text, "10.0.%d.%d", i / 250, i % 250);
-        struct peer p = peer(text, 2);
+        struct peer p = peer_at(text, 2);
         census_leave(c, &p);
     }
     assert_int_equal(census_count(c), 0);
@@ -86,7 +75,7 @@ static void test_limit_in_all(void **state)
 static void test_who_never_came(void **state)
 {
     struct census *c = census_new(1, 1);
-    struct peer a = peer("::1", 1);
+    struct peer a = peer_at("::1", 1);
     (void)state;
     census_leave(c, &a);
     census_turn_back(c, &a);
@@ -103,14 +92,14 @@ static void test_text(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         char text[PEER_TEXT];
-        struct peer p = peer(texts[i], 7);
+        struct peer p = peer_at(texts[i], 7);
         peer_text(&p, text);
         assert_string_equal(text, texts[i]);
         assert_int_equal(p.port, 7);
     }
     /* A client of a dual-stack socket is its IPv4 address. */
-    struct peer mapped = peer("::ffff:192.0.2.1", 1);
-    struct peer plain = peer("192.0.2.1", 1);
+    struct peer mapped = peer_at("::ffff:192.0.2.1", 1);
+    struct peer plain = peer_at("192.0.2.1", 1);
     assert_true(peer_same_address(&mapped, &plain));
 }
 

@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Networks: how they are written, and who is in them. */
 #include "server/cidr.h"
+#include "support/peers.h"
 #include "support/test.h"
 
-#include <arpa/inet.h>
 #include <string.h>
-
-static struct peer peer(const char *text)
-{
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
-        return peer_of((const struct sockaddr *)&v4);
-    }
-    assert_int_equal(inet_pton(AF_INET6, text, &v6.sin6_addr), 1);
-    return peer_of((const struct sockaddr *)&v6);
-}
 
 static void test_who_is_in_it(void **state)
 {
@@ -51,7 +40,7 @@ static void test_who_is_in_it(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct espimage_error err;
         struct cidr cidr;
-        struct peer p = peer(cases[i].address);
+        struct peer p = peer_at(cases[i].address, 0);
         assert_int_equal(cidr_parse(cases[i].network, &cidr, &err), ESPIMAGE_OK);
         if (cidr_holds(&cidr, &p) != cases[i].in) {
             fail_msg("%s in %s", cases[i].address, cases[i].network);
@@ -101,11 +90,11 @@ static void test_local(void **state)
                                       "100.128.0.1", "2600::1",    "::2"};
     (void)state;
     for (size_t i = 0; i < COUNT(local); i++) {
-        struct peer p = peer(local[i]);
+        struct peer p = peer_at(local[i], 0);
         assert_true(peer_is_local(&p));
     }
     for (size_t i = 0; i < COUNT(far); i++) {
-        struct peer p = peer(far[i]);
+        struct peer p = peer_at(far[i], 0);
         assert_false(peer_is_local(&p));
     }
 }
