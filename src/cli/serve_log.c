@@ -11,65 +11,59 @@
 
 /* ---- text ---- */
 
-static void print_image(FILE *to, const struct server_event *e)
+/* Both without a line feed, and empty when there is nothing to say. */
+
+static void describe_image(char *text, size_t room, const struct server_event *e)
 {
     if (e->size == 0) {
-        return;
-    }
-    if (strcmp(e->method, "HEAD") == 0) {
-        (void)fprintf(to, " build %u, told %" PRIu64 " bytes", e->build, e->size);
+        text[0] = '\0';
+    } else if (strcmp(e->method, "HEAD") == 0) {
+        (void)snprintf(text, room, " build %u, told %" PRIu64 " bytes", e->build, e->size);
     } else {
-        (void)fprintf(to, " build %u%s, %" PRIu64 " of %" PRIu64 " bytes", e->build,
-                      e->promised ? " as promised" : "", e->sent, e->size);
+        (void)snprintf(text, room, " build %u%s, %" PRIu64 " of %" PRIu64 " bytes", e->build,
+                       e->promised ? " as promised" : "", e->sent, e->size);
     }
-}
-
-static void print_request(FILE *to, const struct server_event *e)
-{
-    (void)fprintf(to, "%s %s %s", e->client, e->method, e->target);
-    if (e->slot != 0) {
-        (void)fprintf(to, " user%d", e->slot);
-    }
-    (void)fprintf(to, " %u", e->status);
-    print_image(to, e);
-    (void)fprintf(to, " %.2f s", e->seconds);
-    if (e->reason != NULL) {
-        (void)fprintf(to, ": %s", e->reason);
-    }
-    (void)fputs("\n", to);
 }
 
 /* What a request tells of the device, on a line of its own. */
-static void print_device(FILE *to, const struct server_event *e)
+static void describe_device(char *text, size_t room, const struct server_event *e)
 {
+    text[0] = '\0';
     if (e->runs != 0) {
-        (void)fprintf(to, "%s now runs build %u in slot %d\n", e->client, e->runs_build, e->runs);
+        (void)snprintf(text, room, "%s now runs build %u in slot %d\n", e->client, e->runs_build,
+                       e->runs);
     } else if (e->not_taken) {
-        (void)fprintf(to, "%s has not taken what it fetched before\n", e->client);
+        (void)snprintf(text, room, "%s has not taken what it fetched before\n", e->client);
     }
+}
+
+static int describe_request(char **text, const struct server_event *e)
+{
+    char image[128];
+    char device[128];
+    char slot[16] = "";
+    describe_image(image, sizeof image, e);
+    describe_device(device, sizeof device, e);
+    if (e->slot != 0) {
+        (void)snprintf(slot, sizeof slot, " user%d", e->slot);
+    }
+    return asprintf(text, "%s%s %s %s%s %u%s %.2f s%s%s\n", device, e->client, e->method, e->target,
+                    slot, e->status, image, e->seconds, e->reason != NULL ? ": " : "",
+                    e->reason != NULL ? e->reason : "");
 }
 
 char *serve_log_text(const struct server_event *event)
 {
     char *text = NULL;
-    size_t size = 0;
-    FILE *to = open_memstream(&text, &size);
-    if (to == NULL) {
-        return NULL;
+    int length = 0;
+    switch (event->kind) {
+    case SERVER_TURNED_AWAY:
+        length = asprintf(&text, "%s turned away: %s\n", event->client, event->reason);
+        break;
+    case SERVER_NOTICE: length = asprintf(&text, "%s\n", event->reason); break;
+    default: length = describe_request(&text, event); break;
     }
-    if (event->kind == SERVER_TURNED_AWAY) {
-        (void)fprintf(to, "%s turned away: %s\n", event->client, event->reason);
-    } else if (event->kind == SERVER_NOTICE) {
-        (void)fprintf(to, "%s\n", event->reason);
-    } else {
-        print_device(to, event);
-        print_request(to, event);
-    }
-    if (fclose(to) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    return length < 0 ? NULL : text;
 }
 
 char *serve_log_warning(const char *file, const char *text)

@@ -38,6 +38,7 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
     x->target = masked != NULL ? printable_copy(masked, TARGET_SHOWN) : NULL;
     free(masked);
     x->peer = *peer;
+    peer_text(peer, x->client);
     if (x->target == NULL) {
         exchange_release(x);
         return NULL;
@@ -83,15 +84,13 @@ struct espimage_notes *exchange_notes(struct exchange *x)
     return x->notes;
 }
 
-struct server_event exchange_event(const struct exchange *x, enum server_event_kind kind,
-                                   char client[PEER_TEXT])
+struct server_event exchange_event(const struct exchange *x, enum server_event_kind kind)
 {
     static const char *const methods[] = {
         [OTA_GET] = "GET", [OTA_HEAD] = "HEAD", [OTA_OTHER] = "?"};
-    peer_text(&x->peer, client);
     struct server_event event = {
         .kind = kind,
-        .client = client,
+        .client = x->client,
         .client_port = x->peer.port,
         .method = methods[x->request.method],
         .target = x->target,

@@ -20,6 +20,7 @@ struct exchange {
     struct MHD_Connection *connection; /* while libmicrohttpd has the request */
     double began;
     struct peer peer;
+    char client[PEER_TEXT]; /* its address */
     char *target;     /* owned, as everything that ends in a pointer below but the promised ones */
     bool begun;       /* the headers are complete */
     bool handed_over; /* to deliver.c, which tells the end */
@@ -51,8 +52,7 @@ void exchange_fails(struct exchange *x, const char *reason);
 /* For a note about this request; NULL when there is no memory. */
 struct espimage_notes *exchange_notes(struct exchange *x);
 
-/* The event that describes it now; points into it and into `client`. */
-struct server_event exchange_event(const struct exchange *x, enum server_event_kind kind,
-                                   char client[PEER_TEXT]);
+/* The event that describes it now; points into it. */
+struct server_event exchange_event(const struct exchange *x, enum server_event_kind kind);
 
 #endif

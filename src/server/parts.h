@@ -58,8 +58,9 @@ struct deliver *server_deliverer(struct server *server);
 /* promising.c: what HEAD announced is what GET gets. */
 /* For the exchange's snapshot, unless it is what was promised before. */
 void promising_make(struct exchange *x);
-/* What was promised to the client of the exchange; a reference, or NULL. */
-const struct snapshot *promising_find(struct exchange *x);
+/* What the client of the exchange is to get: what was promised to it, or what there is now. A
+ * reference; NULL: it has to be converted first. */
+const struct snapshot *promising_supply(struct exchange *x);
 /* deliver.c's, for an exchange. */
 void promising_progress(void *exchange, uint64_t delivered);
 void promising_end(void *exchange, uint64_t delivered, enum deliver_end how);

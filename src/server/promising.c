@@ -5,11 +5,9 @@
 
 static const struct snapshot *find(struct exchange *x, struct promise_state *state)
 {
-    char client[PEER_TEXT];
-    peer_text(&x->peer, client);
     (void)pthread_mutex_lock(&x->server->lock);
     const struct snapshot *found =
-        promises_find(x->server->promises, client, x->request.slot, now_seconds(), state);
+        promises_find(x->server->promises, x->client, x->request.slot, now_seconds(), state);
     (void)pthread_mutex_unlock(&x->server->lock);
     return found;
 }
@@ -22,24 +20,22 @@ static void look_at_deliveries(const struct exchange *x, uint64_t number)
     }
 }
 
-const struct snapshot *promising_find(struct exchange *x)
+const struct snapshot *promising_supply(struct exchange *x)
 {
     struct promise_state state = {0};
-    const struct snapshot *found = find(x, &state);
-    if (found != NULL && state.used) {
-        /* It matters only when the ELF was built anew since. */
-        const struct snapshot *current = store_peek(x->server->options.store, x->request.slot);
-        if (current != found) {
-            snapshot_release(found);
-            look_at_deliveries(x, state.number);
-            found = find(x, &state);
-        }
-        snapshot_release(current);
+    const struct snapshot *found = x->request.method == OTA_GET ? find(x, &state) : NULL;
+    const struct snapshot *current =
+        found == NULL || state.used ? store_peek(x->server->options.store, x->request.slot) : NULL;
+    if (found != NULL && state.used && current != found) { /* built anew since */
+        snapshot_release(found);
+        look_at_deliveries(x, state.number);
+        found = find(x, &state);
     }
     if (found == NULL || !state.announced) { /* that is another GET's, still on its way */
         snapshot_release(found);
-        return NULL;
+        return current;
     }
+    snapshot_release(current);
     x->promise = state.number;
     x->promised = true;
     return found;
@@ -47,13 +43,11 @@ const struct snapshot *promising_find(struct exchange *x)
 
 void promising_make(struct exchange *x)
 {
-    char client[PEER_TEXT];
     if (x->promise != 0) {
         return;
     }
-    peer_text(&x->peer, client);
     (void)pthread_mutex_lock(&x->server->lock);
-    x->promise = promises_make(x->server->promises, client, x->request.slot, x->snapshot,
+    x->promise = promises_make(x->server->promises, x->client, x->request.slot, x->snapshot,
                                x->request.method == OTA_HEAD, now_seconds());
     (void)pthread_mutex_unlock(&x->server->lock);
 }
@@ -61,13 +55,12 @@ void promising_make(struct exchange *x)
 /* A client that knows no HEAD takes the length from a first GET, leaves and asks again. */
 static void settle(const struct exchange *x, bool whole)
 {
-    char client[PEER_TEXT];
-    peer_text(&x->peer, client);
+    struct promises *promises = x->server->promises;
     (void)pthread_mutex_lock(&x->server->lock);
     if (whole) {
-        promises_drop(x->server->promises, client, x->request.slot, x->promise);
+        promises_drop(promises, x->client, x->request.slot, x->promise);
     } else {
-        promises_announce(x->server->promises, client, x->request.slot, x->snapshot, now_seconds());
+        promises_announce(promises, x->client, x->request.slot, x->snapshot, now_seconds());
     }
     (void)pthread_mutex_unlock(&x->server->lock);
 }

@@ -196,10 +196,7 @@ bool respond_at_once(struct server *server, const struct arrival *arrival)
         return false;
     }
     x->request = (struct ota_request){ota_method_of(head->method), slot};
-    x->snapshot = x->request.method == OTA_GET ? promising_find(x) : NULL;
-    if (x->snapshot == NULL) {
-        x->snapshot = store_peek(store, slot);
-    }
+    x->snapshot = promising_supply(x);
     const struct way way = {arrival->fd, arrival->watch, arrival->ended};
     bool sent = x->snapshot != NULL && send_whole(x, &way);
     exchange_release(x);
@@ -339,10 +336,7 @@ static enum MHD_Result respond(struct exchange *x, const char *path)
         store_path(store, x->request.slot) == NULL) {
         return answer(x, OTA_NO_ELF);
     }
-    if (x->request.method == OTA_GET && (x->snapshot = promising_find(x)) != NULL) {
-        return answer(x, OTA_READY);
-    }
-    x->snapshot = store_peek(store, x->request.slot);
+    x->snapshot = promising_supply(x);
     if (x->snapshot != NULL) {
         return answer(x, OTA_READY);
     }

@@ -82,8 +82,7 @@ static void server_notice(struct server *server, const char *text)
 
 void server_tell_exchange(struct exchange *x, enum server_event_kind kind, bool complete)
 {
-    char client[PEER_TEXT];
-    struct server_event event = exchange_event(x, kind, client);
+    struct server_event event = exchange_event(x, kind);
     event.complete = complete;
     server_tell(x->server, &event);
 }
