@@ -25,6 +25,7 @@
 #define TICK_SECONDS 0.05
 #define WINDOW       8192 /* of a reader with a speed: small, as a device's */
 #define LONGEST      300.0
+#define BATCH        200 /* begun before the others are looked at again */
 
 struct reader {
     int fd;
@@ -37,7 +38,8 @@ struct reader {
     double first; /* when the first byte came; 0: not yet */
     double resume;
     double credit; /* bytes that it may read */
-    bool watched;
+    bool asked;    /* the request was sent */
+    uint32_t watched;
 };
 
 static struct {
@@ -77,45 +79,53 @@ static void note_first_byte(double milliseconds)
     run.first_bytes[run.first_count++] = (float)milliseconds;
 }
 
-static void watch(struct reader *r, bool on)
+static void watch(struct reader *r, uint32_t events)
 {
-    struct epoll_event event = {.events = on ? EPOLLIN : 0, .data = {.ptr = r}};
-    if (r->watched != on) {
+    struct epoll_event event = {.events = events, .data = {.ptr = r}};
+    if (r->watched != events) {
         (void)epoll_ctl(run.epoll, EPOLL_CTL_MOD, r->fd, &event);
-        r->watched = on;
+        r->watched = events;
     }
 }
 
 /* Each from an address of its own, as devices are. */
 static void begin(struct reader *r, size_t number, double now)
 {
-    char request[256];
     const int window = WINDOW;
     struct sockaddr_in from = {.sin_family = AF_INET};
     from.sin_addr.s_addr = htonl(0x7F010000U + (uint32_t)number + 1);
     memset(r, 0, sizeof *r);
     r->began = now;
     r->pause_at = run.pause > 0 ? (size_t)rand() % run.size : SIZE_MAX;
-    r->fd = socket(AF_INET, SOCK_STREAM, 0);
+    r->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (r->fd < 0) {
         die("socket");
     }
     if (run.speed > 0) {
         (void)setsockopt(r->fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
     }
-    int size = snprintf(request, sizeof request,
-                        "GET %s HTTP/1.0\r\nHost: bench\r\nConnection: close\r\n\r\n", run.path);
     if (bind(r->fd, (struct sockaddr *)&from, sizeof from) != 0 ||
-        connect(r->fd, (struct sockaddr *)&run.to, sizeof run.to) != 0 ||
-        send(r->fd, request, (size_t)size, MSG_NOSIGNAL) != size) {
+        (connect(r->fd, (struct sockaddr *)&run.to, sizeof run.to) != 0 && errno != EINPROGRESS)) {
         die("connect");
     }
-    struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = r}};
-    r->watched = true;
+    r->watched = EPOLLIN | EPOLLOUT;
+    struct epoll_event event = {.events = r->watched, .data = {.ptr = r}};
     if (epoll_ctl(run.epoll, EPOLL_CTL_ADD, r->fd, &event) != 0) {
         die("epoll");
     }
     run.open++;
+}
+
+/* It is connected, or never will be. */
+static void ask(struct reader *r)
+{
+    char request[256];
+    int size = snprintf(request, sizeof request,
+                        "GET %s HTTP/1.0\r\nHost: bench\r\nConnection: close\r\n\r\n", run.path);
+    r->asked = true;
+    /* What went wrong is seen when it reads. */
+    (void)!send(r->fd, request, (size_t)size, MSG_NOSIGNAL);
+    watch(r, EPOLLIN);
 }
 
 static void finish(struct reader *r, bool whole)
@@ -174,7 +184,7 @@ static void read_some(struct reader *r, double now)
     if (run.speed > 0) {
         room = r->credit < (double)room ? (size_t)r->credit : room;
         if (room == 0 || now < r->resume) {
-            watch(r, false);
+            watch(r, 0);
             return;
         }
     }
@@ -195,7 +205,7 @@ static void read_some(struct reader *r, double now)
     if (r->fd >= 0 && r->got >= r->pause_at) {
         r->pause_at = SIZE_MAX;
         r->resume = now + run.pause;
-        watch(r, false);
+        watch(r, 0);
     }
 }
 
@@ -268,28 +278,30 @@ static void parse(int argc, char **argv)
 }
 
 /* Everybody's share of bytes for the time since the last tick. */
-static void tick(struct reader *readers, double now, double passed)
+static void tick(struct reader *readers, size_t begun, double now, double passed)
 {
-    for (size_t i = 0; i < run.readers && run.speed > 0; i++) {
+    for (size_t i = 0; i < begun && run.speed > 0; i++) {
         struct reader *r = &readers[i];
-        if (r->fd >= 0) {
+        if (r->fd >= 0 && r->asked) {
             double most = run.speed * TICK_SECONDS * 2;
             r->credit += run.speed * passed;
             r->credit = r->credit < most ? r->credit : most;
-            watch(r, now >= r->resume && r->credit >= 1);
+            watch(r, now >= r->resume && r->credit >= 1 ? EPOLLIN : 0);
         }
     }
 }
 
-static void serve_events(struct reader *readers)
+static void serve_events(struct reader *readers, bool wait)
 {
     static struct epoll_event events[1024];
-    int count =
-        epoll_wait(run.epoll, events, 1024, run.speed > 0 ? (int)(TICK_SECONDS * 1000) : 100);
+    int most = run.speed > 0 ? (int)(TICK_SECONDS * 1000) : 100;
+    int count = epoll_wait(run.epoll, events, 1024, wait ? most : 0);
     double now = now_seconds();
     for (int i = 0; i < count; i++) {
         struct reader *r = events[i].data.ptr;
-        if (r->fd >= 0) {
+        if (r->fd >= 0 && !r->asked) {
+            ask(r);
+        } else if (r->fd >= 0) {
             read_some(r, now);
         }
         if (r->fd < 0 && now - run.start < run.seconds) {
@@ -312,14 +324,15 @@ int main(int argc, char **argv)
     }
     run.start = now_seconds();
     double last = run.start;
-    for (size_t i = 0; i < run.readers; i++) {
-        begin(&readers[i], i, now_seconds());
-    }
-    while (run.open > 0 && now_seconds() - run.start < LONGEST) {
-        serve_events(readers);
+    size_t begun = 0;
+    while ((begun < run.readers || run.open > 0) && now_seconds() - run.start < LONGEST) {
+        for (size_t end = begun + BATCH; begun < run.readers && begun < end; begun++) {
+            begin(&readers[begun], begun, now_seconds());
+        }
+        serve_events(readers, begun == run.readers);
         double now = now_seconds();
         if (now - last >= TICK_SECONDS) {
-            tick(readers, now, now - last);
+            tick(readers, begun, now, now - last);
             last = now;
         }
     }
