@@ -128,26 +128,42 @@ static enum espimage_code no_memory_file(const char *what, struct espimage_error
                        strerror(errno));
 }
 
-enum espimage_code memory_file(const uint8_t *data, size_t size, int *fd,
-                               struct espimage_error *err)
+static enum espimage_code fill_memory_file(int fd, const uint8_t *data, size_t size,
+                                           struct memory_file *out, struct espimage_error *err)
 {
     const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-    enum espimage_code code = ESPIMAGE_OK;
-    int made = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (made < 0) {
+    if (file_write_all(fd, data, size, err) != ESPIMAGE_OK) {
+        return no_memory_file("write", err);
+    }
+    if (fcntl(fd, F_ADD_SEALS, seals) != 0) {
+        return no_memory_file("seal", err);
+    }
+    void *view = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (view == MAP_FAILED) {
+        return no_memory_file("map", err);
+    }
+    *out = (struct memory_file){fd, view, size};
+    return ESPIMAGE_OK;
+}
+
+enum espimage_code memory_file_make(const uint8_t *data, size_t size, struct memory_file *out,
+                                    struct espimage_error *err)
+{
+    int fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) {
         return no_memory_file("make", err);
     }
-    if (file_write_all(made, data, size, err) != ESPIMAGE_OK) {
-        code = no_memory_file("write", err);
-    } else if (fcntl(made, F_ADD_SEALS, seals) != 0) {
-        code = no_memory_file("seal", err);
-    }
+    enum espimage_code code = fill_memory_file(fd, data, size, out, err);
     if (code != ESPIMAGE_OK) {
-        (void)close(made);
-        return code;
+        (void)close(fd);
     }
-    *fd = made;
-    return ESPIMAGE_OK;
+    return code;
+}
+
+void memory_file_free(struct memory_file *file)
+{
+    (void)munmap((void *)(uintptr_t)file->data, file->size);
+    (void)close(file->fd);
 }
 
 bool file_is_same(const char *path, const struct stat *status)

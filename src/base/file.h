@@ -31,10 +31,17 @@ enum espimage_code file_write(const char *path, const uint8_t *data, size_t size
 enum espimage_code file_write_all(int fd, const uint8_t *data, size_t size,
                                   struct espimage_error *err);
 
-/* A file without a name, in memory, that nobody can change any more; *fd is the caller's to close.
- * ESPIMAGE_ERR_IO. */
-enum espimage_code memory_file(const uint8_t *data, size_t size, int *fd,
-                               struct espimage_error *err);
+/* A file without a name, in memory, that nobody can change any more, and a view of it. */
+struct memory_file {
+    int fd; /* owned */
+    const uint8_t *data;
+    size_t size;
+};
+
+/* A copy of at least one byte. ESPIMAGE_ERR_IO; there is nothing to free then. */
+enum espimage_code memory_file_make(const uint8_t *data, size_t size, struct memory_file *out,
+                                    struct espimage_error *err);
+void memory_file_free(struct memory_file *file);
 
 /* There is a file at `path`, and it is the one that `status` is of. */
 bool file_is_same(const char *path, const struct stat *status);

@@ -2,6 +2,8 @@
 #include "server/deliver.h"
 
 #include "base/clock.h"
+#include "base/file.h"
+#include "server/conveyor.h"
 #include "server/door.h"
 #include "server/loop.h"
 #include "server/wheel.h"
@@ -17,8 +19,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* The kernel's TCP_CLOSE: reset, or both sides have closed. */
-#define STATE_CLOSE 7
+/* The kernel's names, which netinet/tcp.h has and linux/tcp.h, with all of tcp_info, has not. */
+enum { TIME_WAIT = 6, CLOSE = 7, CLOSE_WAIT = 8, LAST_ACK = 9, CLOSING = 11 };
 /* After everything was acknowledged a client gets so long to close. */
 #define LINGER_SECONDS 5.0
 
@@ -27,7 +29,7 @@
 /* With many connections progress is looked at less often: as many looks a second at most. */
 #define LOOKS 1000.0
 /* And as many when they are near their end. */
-#define MOST_LOOKS 20000.0
+#define MOST_LOOKS 5000.0
 
 /* What a client sends after its request is thrown away, so much at one go of one that floods. */
 #define SCRAP  262144
@@ -36,20 +38,32 @@
 /* Some of a device's windows, so that it never waits for this thread. */
 #define LEAST_UNSENT 98304
 
+#define CONVEY      (c->at == 0)
+#define CONVEY_SIZE (c->at == 0 && left > 65536 ? 65536 : left)
+#define CONVEY      (c->at == 0)
+#define CONVEY_SIZE (c->at == 0 && left > 65536 ? 65536 : left)
+/* Small, so that the client has something to read while the rest is put into the socket. */
+#define FIRST_PIECE 65536
+
 #define BUCKETS 4096 /* by address */
 #define REPORTS 256  /* told in one go */
+/* In one turn: each may close a connection, and who asks meanwhile waits. */
+#define LOOKS_AT_ONCE 8
 
 struct connection {
     struct deliver *deliver;
-    struct watch *watch; /* owned */
+    struct watch *watch; /* owned; NULL: the loop does not know it */
     struct link turn;    /* on the wheel, for the next look */
     struct link address; /* in the bucket of its address */
     struct peer peer;
     int fd;
     bool shared; /* somebody else's descriptor of it is still open, for a moment */
-    int file;    /* borrowed from the parcel */
-    uint64_t at; /* in the file: what has still to be written to the socket */
+    const struct memory_file *file; /* borrowed from the parcel */
+    uint64_t begin;                 /* in the file: of what is sent */
+    uint64_t at;                    /* what has still to be written to the socket */
     uint64_t end;
+    size_t unsent;  /* so much may wait in the kernel to be sent */
+    bool awaited;   /* the loop tells of it */
     bool shut;      /* our side is shut down */
     bool peer_done; /* the client has closed its side */
     bool reset;
@@ -64,8 +78,9 @@ struct connection {
 
 struct deliver {
     struct deliver_options options;
-    pthread_mutex_t telling; /* held by who collects reports, until they are told; taken first */
-    pthread_mutex_t lock;    /* guards all that follows */
+    struct conveyor conveyor; /* of the thread whose turns these are */
+    pthread_mutex_t telling;  /* held by who collects reports, until they are told; taken first */
+    pthread_mutex_t lock;     /* guards all that follows */
     struct wheel wheel;
     struct link addresses[BUCKETS];
     atomic_uint count;
@@ -96,21 +111,23 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
-static bool tcp_info(int fd, struct tcp_info *info)
+static void tcp_info(struct connection *c, struct tcp_info *info)
 {
     socklen_t size = sizeof *info;
-    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &size) == 0;
+    bool known = getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, info, &size) == 0;
+    unsigned state = info->tcpi_state;
+    c->reset = c->reset || !known || state == CLOSE;
+    c->peer_done = state == CLOSE_WAIT || state == LAST_ACK || state == CLOSING ||
+                   state == TIME_WAIT || state == CLOSE;
 }
 
-/* Throws away what the client still sends; `all`: it has closed its side, so nothing comes after
- * what is there now. */
-static void drain(struct connection *c, bool all)
+/* Throws away what the client still sends. */
+static void drain(const struct connection *c)
 {
     ssize_t got = SCRAP;
     for (int i = 0; i < DRAINS && got == SCRAP; i++) {
         got = recv(c->fd, NULL, SCRAP, MSG_DONTWAIT | MSG_TRUNC);
     }
-    c->peer_done = c->peer_done || got == 0 || (all && got < SCRAP);
 }
 
 static bool is_written(const struct connection *c)
@@ -189,7 +206,7 @@ static void forget(struct deliver *d, struct connection *c)
     wheel_remove(&d->wheel, &c->turn);
     list_remove(&c->address);
     (void)atomic_fetch_sub(&d->count, 1);
-    if (c->shared) { /* then closing ours would not end the events */
+    if (c->shared && c->watch != NULL) { /* then closing ours would not end the events */
         loop_forget(d->options.loop, c->fd);
     }
     (void)close(c->fd);
@@ -214,14 +231,52 @@ static double next_look(const struct deliver *d, const struct connection *c, boo
     return left < progress ? larger(left, soonest) : progress;
 }
 
+static void told(void *context, uint32_t events);
+
+/* From now on the loop tells of it: of room to write into, of what the client sends, and of its
+ * end. Without memory for that the looks alone see it to its end. */
+static void await(const struct deliver *d, struct connection *c)
+{
+    uint32_t events = EPOLLIN | EPOLLRDHUP | EPOLLET | (is_written(c) ? 0 : EPOLLOUT);
+    if (c->awaited) {
+        return;
+    }
+    c->awaited = true;
+    if (c->watch != NULL) {
+        (void)loop_change(d->options.loop, c->fd, events, c->watch);
+        return;
+    }
+    c->watch = malloc(sizeof *c->watch);
+    if (c->watch != NULL) {
+        *c->watch = (struct watch){told, c};
+        (void)loop_watch(d->options.loop, c->fd, events, c->watch);
+    }
+}
+
+/* How much the socket took; -1 and errno. The first pieces go by the conveyor: of a fast client,
+ * and with few connections of all, that is the whole image. */
+static ssize_t write_some(struct deliver *d, const struct connection *c)
+{
+    size_t left = (size_t)(c->end - c->at);
+    if (own == d && !c->awaited) {
+        size_t most = c->at == c->begin ? FIRST_PIECE : c->unsent;
+        ssize_t sent =
+            conveyor_send(&d->conveyor, c->fd, c->file->data + c->at, left < most ? left : most);
+        if (sent >= 0 || errno != ENOSYS) {
+            return sent;
+        }
+    }
+    off_t at = (off_t)c->at;
+    return sendfile(c->fd, c->file->fd, &at, left);
+}
+
 /* Writes what the socket takes. With TCP_CORK only full segments leave; TCP_NODELAY on top lets the
  * last one go, and still no partial one at the edge of the receiver's window. */
-static void write_on(struct connection *c)
+static void write_on(struct deliver *d, struct connection *c)
 {
     ssize_t sent = 1;
     while (!is_written(c) && (sent > 0 || (sent < 0 && errno == EINTR))) {
-        off_t at = (off_t)c->at;
-        sent = sendfile(c->fd, c->file, &at, (size_t)(c->end - c->at));
+        sent = write_some(d, c);
         c->at += sent > 0 ? (uint64_t)sent : 0;
     }
     if (is_written(c)) {
@@ -236,18 +291,19 @@ static struct report look(struct deliver *d, struct connection *c, double now, b
 {
     struct tcp_info info = {0};
     struct report r = {.parcel = NULL};
-    c->reset = c->reset || !tcp_info(c->fd, &info) || info.tcpi_state == STATE_CLOSE;
+    tcp_info(c, &info);
     bool empty = is_written(c) && info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0;
     if (c->parcel != NULL) {
         r = look_at_progress(c, info.tcpi_bytes_acked, empty, now, d->options.idle_seconds);
     }
     if (ends && is_over(c, empty, now, d->options.idle_seconds)) {
-        drain(c, false); /* what is left unread would make the close a reset */
+        drain(c); /* what is left unread would make the close a reset */
         r.left = true;
         r.peer = c->peer;
         forget(d, c);
     } else {
         shut_when_sent(c, &info);
+        await(d, c);
         wheel_put(&d->wheel, &c->turn, now, next_look(d, c, empty, now));
     }
     return r;
@@ -298,15 +354,15 @@ void deliver_look(struct deliver *d, const struct peer *peer, uint64_t mark)
 
 /* ---- turns ---- */
 
-/* Those whose turn it is, some at a time. False when all had it. */
-static bool some_turns(struct deliver *d, double now)
+void deliver_turn(struct deliver *d)
 {
-    struct report reports[REPORTS];
+    struct report reports[LOOKS_AT_ONCE];
     size_t count = 0;
     struct link *link = NULL;
+    double now = now_seconds();
     (void)pthread_mutex_lock(&d->telling);
     (void)pthread_mutex_lock(&d->lock);
-    while (count < REPORTS && (link = wheel_take(&d->wheel, now)) != NULL) {
+    for (int i = 0; i < LOOKS_AT_ONCE && (link = wheel_take(&d->wheel, now)) != NULL; i++) {
         struct report r = look(d, of_turn(link), now, true);
         count = note(reports, count, &r);
     }
@@ -315,7 +371,6 @@ static bool some_turns(struct deliver *d, double now)
         tell(d, &reports[i]);
     }
     (void)pthread_mutex_unlock(&d->telling);
-    return count == REPORTS;
 }
 
 /* Something has happened on a connection. How far the client is, is looked at when it is due; here
@@ -329,11 +384,11 @@ static void told(void *context, uint32_t events)
     (void)pthread_mutex_lock(&d->telling);
     (void)pthread_mutex_lock(&d->lock);
     if (!is_written(c)) {
-        write_on(c);
+        write_on(d, c);
         leaving = leaving || c->reset || is_written(c);
     }
-    if ((events & (EPOLLIN | EPOLLRDHUP)) != 0) {
-        drain(c, (events & EPOLLRDHUP) != 0);
+    if ((events & EPOLLIN) != 0) {
+        drain(c);
     }
     if (leaving) {
         r = look(d, c, now_seconds(), true);
@@ -352,12 +407,6 @@ int deliver_timeout(struct deliver *d)
     return milliseconds;
 }
 
-void deliver_turn(struct deliver *d)
-{
-    while (some_turns(d, now_seconds())) {
-    }
-}
-
 struct deliver *deliver_new(const struct deliver_options *options)
 {
     struct deliver *d = calloc(1, sizeof *d);
@@ -365,6 +414,7 @@ struct deliver *deliver_new(const struct deliver_options *options)
         return NULL;
     }
     d->options = *options;
+    conveyor_open(&d->conveyor, options->null);
     wheel_init(&d->wheel);
     for (size_t i = 0; i < BUCKETS; i++) {
         list_init(&d->addresses[i]);
@@ -392,6 +442,7 @@ void deliver_free(struct deliver *d)
             tell(d, &r);
         }
     }
+    conveyor_close(&d->conveyor);
     (void)pthread_mutex_destroy(&d->lock);
     (void)pthread_mutex_destroy(&d->telling);
     free(d);
@@ -399,60 +450,46 @@ void deliver_free(struct deliver *d)
 
 /* ---- for others ---- */
 
-/* NULL when there is no memory. */
 static struct connection *connection_new(struct deliver *d, const struct deliver_client *client)
 {
     struct connection *c = calloc(1, sizeof *c);
-    struct watch *watch = client->watch != NULL ? client->watch : malloc(sizeof *watch);
-    if (c == NULL || watch == NULL) {
-        free(c);
-        if (client->watch == NULL) {
-            free(watch);
-        }
+    if (c == NULL) {
         return NULL;
     }
-    *watch = (struct watch){told, c};
     c->deliver = d;
-    c->watch = watch;
     c->fd = client->fd;
     c->shared = client->shared;
-    c->peer_done = client->ended;
     c->peer = client->peer;
     c->began = now_seconds();
     c->moved = c->began;
     list_init(&c->turn);
+    c->watch = client->watch;
+    if (c->watch != NULL) {
+        *c->watch = (struct watch){told, c};
+    }
     return c;
 }
 
 /* When there are many, each has its share of what may wait in the kernel to be sent. With more of
  * it the kernel would run short, and hold up all of them. */
-static void limit_unsent(const struct deliver *d, const struct connection *c)
+static void limit_unsent(const struct deliver *d, struct connection *c)
 {
     size_t share = d->options.unsent / (atomic_load(&d->count) + 1);
-    if (share < c->end - c->at) {
-        set_option(c->fd, TCP_NOTSENT_LOWAT, share > LEAST_UNSENT ? (int)share : LEAST_UNSENT);
+    c->unsent = share > LEAST_UNSENT ? share : LEAST_UNSENT;
+    if (c->unsent < c->end - c->at) {
+        set_option(c->fd, TCP_NOTSENT_LOWAT, (int)c->unsent);
     }
 }
 
-/* The loop is not told of what it knows: a whole answer costs no call. */
-static void watch_on(const struct deliver *d, const struct connection *c, bool known)
-{
-    uint32_t events = is_written(c) ? ARRIVAL_EVENTS : ARRIVAL_EVENTS | EPOLLOUT;
-    /* Without memory for this the looks alone see it to its end. */
-    if (!known) {
-        (void)loop_watch(d->options.loop, c->fd, events, c->watch);
-    } else if (events != ARRIVAL_EVENTS) {
-        (void)loop_change(d->options.loop, c->fd, events, c->watch);
-    }
-}
-
-static void add(struct deliver *d, struct connection *c, bool known)
+static void add(struct deliver *d, struct connection *c)
 {
     (void)pthread_mutex_lock(&d->lock);
     (void)atomic_fetch_add(&d->count, 1);
     list_add_first(bucket(d, &c->peer), &c->address);
     wheel_put(&d->wheel, &c->turn, c->moved, FIRST_LOOK);
-    watch_on(d, c, known);
+    if (!is_written(c)) { /* otherwise it may be over before the first look */
+        await(d, c);
+    }
     (void)pthread_mutex_unlock(&d->lock);
     if (own != d) {
         loop_wake(d->options.loop);
@@ -467,6 +504,7 @@ bool deliver_send(struct deliver *d, const struct deliver_client *client,
         return false;
     }
     c->file = load->file;
+    c->begin = load->first;
     c->at = load->first;
     c->end = load->first + load->size;
     c->base = load->acknowledged;
@@ -478,8 +516,8 @@ bool deliver_send(struct deliver *d, const struct deliver_client *client,
     /* It fits an empty send buffer. */
     c->reset =
         send(c->fd, load->header, load->header_size, MSG_NOSIGNAL) != (ssize_t)load->header_size;
-    write_on(c);
-    add(d, c, client->watch != NULL);
+    write_on(d, c);
+    add(d, c);
     return true;
 }
 
@@ -489,7 +527,9 @@ bool deliver_finish(struct deliver *d, const struct deliver_client *client)
     if (c == NULL) {
         return false;
     }
-    add(d, c, client->watch != NULL);
+    (void)shutdown(c->fd, SHUT_WR);
+    c->shut = true;
+    add(d, c);
     return true;
 }
 

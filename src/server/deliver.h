@@ -19,6 +19,7 @@
 
 struct deliver;
 struct loop;
+struct memory_file;
 struct watch;
 
 enum deliver_end {
@@ -29,6 +30,7 @@ enum deliver_end {
 
 struct deliver_options {
     struct loop *loop;     /* borrowed: connections are watched there */
+    int null;              /* borrowed: /dev/null, open for writing */
     size_t unsent;         /* bytes that may wait in the kernel to be sent, of all connections */
     unsigned idle_seconds; /* without progress; also the longest wait for a client to close */
     /* All are called within turns, deliver_look() and deliver_free(). `delivered` counts what the
@@ -53,7 +55,6 @@ void deliver_turn(struct deliver *d);
 struct deliver_client {
     int fd;
     struct watch *watch; /* an arrival's, deliver's from then on; or NULL */
-    bool ended;          /* an arrival's */
     bool shared;         /* there is another descriptor of the connection, which is closed soon */
     struct peer peer;
 };
@@ -62,7 +63,7 @@ struct deliver_client {
 struct deliver_load {
     const char *header; /* needed during the call only */
     size_t header_size;
-    int file; /* must stay open until end() */
+    const struct memory_file *file; /* must stay until end() */
     uint64_t first;
     uint64_t size;
     uint64_t acknowledged; /* of the connection, before (tcpi_bytes_acked) */

@@ -17,19 +17,21 @@
 /* When there is no descriptor left, new connections wait so long in the kernel. */
 #define PAUSE_SECONDS 0.050
 
+/* Told once: who answers asks for what it needs. */
+#define FIRST_EVENTS ((uint32_t)(EPOLLIN | EPOLLRDHUP | EPOLLONESHOT))
+
 union any_address {
     struct sockaddr any;
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
 };
 
-/* A connection whose request is not whole. All of them are listed, the oldest first. */
+/* A connection whose request is not known to be whole. */
 struct visitor {
     struct door *door;
-    struct watch *watch; /* owned */
-    struct link place;
+    struct link place;   /* among those who have just come, or those who wait */
+    struct watch *watch; /* owned; NULL: it has just come */
     int fd;
-    bool ended; /* the client has closed its side */
     double since;
     union any_address address;
     socklen_t address_size;
@@ -39,9 +41,10 @@ struct door {
     struct door_options options;
     struct watch bell; /* rings when somebody wants in */
     bool rung;
-    struct link visitors;
-    unsigned waiting;
-    double paused; /* until then nobody is accepted; 0: they are */
+    struct link fresh;    /* have just come */
+    struct link visitors; /* wait in the loop, the oldest first */
+    unsigned waiting;     /* how many those are */
+    double paused;        /* until then nobody is accepted; 0: they are */
     uint8_t bytes[HEAD_LONGEST];
 };
 
@@ -55,16 +58,10 @@ static struct visitor *of_place(struct link *link)
     return (struct visitor *)(void *)((char *)link - offsetof(struct visitor, place));
 }
 
-static void enlist(struct door *d, struct visitor *v)
-{
-    list_add_last(&d->visitors, &v->place);
-    d->waiting++;
-}
-
-static void unlist(struct door *d, struct visitor *v)
+static void unlist(struct visitor *v)
 {
     list_remove(&v->place);
-    d->waiting--;
+    v->door->waiting -= v->watch != NULL ? 1 : 0;
 }
 
 static void discard(struct visitor *v)
@@ -78,7 +75,7 @@ static void send_away(struct visitor *v, const char *reason)
 {
     struct door *d = v->door;
     struct peer peer = peer_of_visitor(v);
-    unlist(d, v);
+    unlist(v);
     (void)close(v->fd);
     census_turn_back(d->options.census, &peer);
     if (reason != NULL) {
@@ -93,7 +90,6 @@ static void pass_on(struct visitor *v, enum head_state state, const struct reque
     struct door *d = v->door;
     const struct arrival arrival = {.fd = v->fd,
                                     .watch = v->watch,
-                                    .ended = v->ended,
                                     .peer = peer_of_visitor(v),
                                     .address = &v->address.any,
                                     .address_size = v->address_size,
@@ -102,7 +98,7 @@ static void pass_on(struct visitor *v, enum head_state state, const struct reque
         send_away(v, "too many connections of this address");
         return;
     }
-    unlist(d, v);
+    unlist(v);
     v->watch = NULL;
     if (state == HEAD_WHOLE) {
         d->options.admit(d->options.context, &arrival);
@@ -110,6 +106,38 @@ static void pass_on(struct visitor *v, enum head_state state, const struct reque
         d->options.refuse(d->options.context, &arrival);
     }
     discard(v);
+}
+
+static void told(void *context, uint32_t events);
+static bool make_room(struct door *d);
+
+/* False when there is no memory. */
+static bool wait_in_loop(struct visitor *v)
+{
+    struct door *d = v->door;
+    if (v->watch != NULL) {
+        return loop_change(d->options.loop, v->fd, FIRST_EVENTS, v->watch);
+    }
+    struct watch *watch = malloc(sizeof *watch);
+    if (watch == NULL) {
+        return false;
+    }
+    if (d->waiting >= d->options.waiting) {
+        (void)make_room(d);
+    }
+    *watch = (struct watch){told, v};
+    v->watch = watch;
+    list_remove(&v->place);
+    list_add_last(&d->visitors, &v->place);
+    d->waiting++;
+    return loop_watch(d->options.loop, v->fd, FIRST_EVENTS, v->watch);
+}
+
+static void wait_on(struct visitor *v)
+{
+    if (!wait_in_loop(v)) {
+        send_away(v, "out of memory");
+    }
 }
 
 static void look(struct visitor *v, bool last)
@@ -121,6 +149,8 @@ static void look(struct visitor *v, bool last)
         bool nothing_yet = got < 0 && (errno == EAGAIN || errno == EINTR);
         if (!nothing_yet || last) {
             send_away(v, NULL); /* came and went: a port scan, a browser's spare connection */
+        } else {
+            wait_on(v);
         }
         return;
     }
@@ -130,16 +160,16 @@ static void look(struct visitor *v, bool last)
         head.reason = "the request did not become whole";
         state = HEAD_REFUSED;
     }
-    if (state != HEAD_PARTIAL) {
+    if (state == HEAD_PARTIAL) {
+        wait_on(v);
+    } else {
         pass_on(v, state, &head);
     }
 }
 
 static void told(void *context, uint32_t events)
 {
-    struct visitor *v = context;
-    v->ended = (events & EPOLLRDHUP) != 0;
-    look(v, (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0);
+    look(context, (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0);
 }
 
 static const char *unwelcome(enum census_answer answer)
@@ -183,31 +213,11 @@ static const char *enter(struct door *d, const struct peer *peer)
     return unwelcome(answer);
 }
 
-static struct visitor *visitor_new(struct door *d, int fd, const union any_address *address,
-                                   socklen_t size)
-{
-    struct visitor *v = malloc(sizeof *v);
-    struct watch *watch = malloc(sizeof *watch);
-    if (v == NULL || watch == NULL) {
-        free(v);
-        free(watch);
-        return NULL;
-    }
-    *watch = (struct watch){told, v};
-    *v = (struct visitor){.door = d,
-                          .watch = watch,
-                          .fd = fd,
-                          .since = now_seconds(),
-                          .address = *address,
-                          .address_size = size};
-    return v;
-}
-
 static void welcome(struct door *d, int fd, const union any_address *address, socklen_t size)
 {
     struct peer peer = peer_of(&address->any);
     const char *reason = is_allowed(d, &peer) ? enter(d, &peer) : "the address is not allowed";
-    struct visitor *v = reason == NULL ? visitor_new(d, fd, address, size) : NULL;
+    struct visitor *v = reason == NULL ? malloc(sizeof *v) : NULL;
     if (v == NULL) {
         (void)close(fd);
         if (reason == NULL) {
@@ -216,13 +226,9 @@ static void welcome(struct door *d, int fd, const union any_address *address, so
         d->options.closed(d->options.context, &peer, reason != NULL ? reason : "out of memory");
         return;
     }
-    if (d->waiting >= d->options.waiting) {
-        (void)make_room(d);
-    }
-    enlist(d, v);
-    if (!loop_watch(d->options.loop, fd, ARRIVAL_EVENTS, v->watch)) {
-        send_away(v, "out of memory");
-    }
+    *v = (struct visitor){
+        .door = d, .fd = fd, .since = now_seconds(), .address = *address, .address_size = size};
+    list_add_last(&d->fresh, &v->place);
 }
 
 /* After the others that are told in this turn, for those who come in may send some away. */
@@ -249,7 +255,7 @@ static void pause_accepting(struct door *d)
     d->paused = now_seconds() + PAUSE_SECONDS;
 }
 
-static void accept_some(struct door *d)
+static void accept_all(struct door *d)
 {
     for (int i = 0; i < ACCEPTS; i++) {
         union any_address address;
@@ -264,6 +270,14 @@ static void accept_some(struct door *d)
         } else if (errno != EINTR && errno != ECONNABORTED) {
             return;
         }
+    }
+}
+
+static void accept_some(struct door *d)
+{
+    accept_all(d);
+    while (!list_is_empty(&d->fresh)) {
+        look(of_place(d->fresh.next), false);
     }
 }
 
@@ -311,6 +325,7 @@ struct door *door_new(const struct door_options *options)
     }
     d->options = *options;
     d->bell = (struct watch){ring, d};
+    list_init(&d->fresh);
     list_init(&d->visitors);
     if (!watch_listening(d, true)) {
         free(d);

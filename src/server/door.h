@@ -12,21 +12,17 @@
 #include "server/peer.h"
 
 #include <stdbool.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 struct door;
 struct loop;
 struct watch;
 
-/* What is watched for: data, and the client's end. */
-#define ARRIVAL_EVENTS ((uint32_t)(EPOLLIN | EPOLLRDHUP | EPOLLET))
-
 /* A connection that was let in, with a whole request, which has not been taken from the socket. */
 struct arrival {
     int fd;
-    struct watch *watch; /* from malloc(): in the loop, for ARRIVAL_EVENTS */
-    bool ended;          /* the client has closed its side: that is not told again */
+    struct watch
+        *watch; /* from malloc(): in the loop, for nothing until that is changed; or NULL */
     struct peer peer;
     const struct sockaddr *address;
     socklen_t address_size;

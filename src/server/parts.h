@@ -19,6 +19,7 @@
 struct server {
     struct server_options options;
     struct listener listener;
+    int null;             /* /dev/null; -1: cannot be opened */
     struct cidr *allowed; /* owned */
     unsigned connections;
     unsigned address_connections;

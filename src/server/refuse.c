@@ -47,7 +47,7 @@ static void refuse(struct server *server, const struct arrival *arrival,
 {
     const struct peer *peer = &arrival->peer;
     const struct deliver_client client = {
-        .fd = arrival->fd, .watch = arrival->watch, .ended = arrival->ended, .peer = *peer};
+        .fd = arrival->fd, .watch = arrival->watch, .peer = *peer};
     char *target = token_mask(server->options.path_token, head->target);
     struct server_event event = {.kind = SERVER_REQUEST,
                                  .client_port = peer->port,

@@ -104,7 +104,6 @@ enum MHD_Result respond_without(struct exchange *x, unsigned status, const char 
 struct way {
     int fd;
     struct watch *watch; /* an arrival's, or NULL */
-    bool ended;
 };
 
 /* The way is deliver.c's from here on. It sends from the snapshot itself: no connection has a copy.
@@ -112,15 +111,12 @@ struct way {
 static bool hand_over(struct exchange *x, const struct way *way, const struct outlook *outlook,
                       const struct image_header *header)
 {
-    const struct deliver_client client = {.fd = way->fd,
-                                          .watch = way->watch,
-                                          .ended = way->ended,
-                                          .shared = x->connection != NULL,
-                                          .peer = x->peer};
+    const struct deliver_client client = {
+        .fd = way->fd, .watch = way->watch, .shared = x->connection != NULL, .peer = x->peer};
     const struct deliver_load load = {
         .header = header->text,
         .header_size = header->size,
-        .file = x->snapshot->fd,
+        .file = &x->snapshot->image,
         .first = x->first,
         .size = x->request.method == OTA_HEAD ? 0 : x->size,
         .acknowledged = outlook->acknowledged,
@@ -168,7 +164,7 @@ static enum MHD_Result answer_with_image(struct exchange *x)
     const char *range =
         MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE);
     int fd = guest != NULL ? fcntl(connection_fd(x->connection), F_DUPFD_CLOEXEC, 0) : -1;
-    const struct way way = {fd, NULL, false};
+    const struct way way = {fd, NULL};
     bool part = range_parse(range, x->snapshot->image.size, &x->first, &x->size) == RANGE_ONE;
     if (fd >= 0) {
         guest->taken = part ? send_part(x, &way) : send_whole(x, &way);
@@ -197,7 +193,7 @@ bool respond_at_once(struct server *server, const struct arrival *arrival)
     }
     x->request = (struct ota_request){ota_method_of(head->method), slot};
     x->snapshot = promising_supply(x);
-    const struct way way = {arrival->fd, arrival->watch, arrival->ended};
+    const struct way way = {arrival->fd, arrival->watch};
     bool sent = x->snapshot != NULL && send_whole(x, &way);
     exchange_release(x);
     return sent;

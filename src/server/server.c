@@ -279,7 +279,8 @@ static enum espimage_code make_workers(struct server *server, struct espimage_er
                                       .closed = on_closed,
                                       .full = on_full,
                                       .context = server};
-    const struct deliver_options deliver = {.unsent = UNSENT / count,
+    const struct deliver_options deliver = {.null = server->null,
+                                            .unsent = UNSENT / count,
                                             .idle_seconds = server->options.idle_seconds,
                                             .progress = promising_progress,
                                             .end = promising_end,
@@ -408,6 +409,9 @@ static void stop_parts(struct server *server)
     if (server->listener.fd >= 0) {
         (void)close(server->listener.fd);
     }
+    if (server->null >= 0) {
+        (void)close(server->null);
+    }
     tell_left_out(server, server->log_limit.left_out);
     (void)pthread_mutex_destroy(&server->lock);
     rates_free(server->rates);
@@ -425,6 +429,7 @@ static enum espimage_code server_start(const struct server_options *options, str
     }
     server->options = *options;
     server->listener.fd = -1;
+    server->null = -1;
     (void)pthread_mutex_init(&server->lock, NULL);
     enum espimage_code code = check_options(server, err);
     if (code == ESPIMAGE_OK) {
@@ -432,6 +437,7 @@ static enum espimage_code server_start(const struct server_options *options, str
     }
     if (code == ESPIMAGE_OK) {
         settle_limits(server);
+        server->null = open("/dev/null", O_WRONLY | O_CLOEXEC); /* later there is no right to */
         confine(server);
         code = start_parts(server, err);
     }

@@ -61,11 +61,8 @@ void snapshot_release(const struct snapshot *snapshot)
     }
     struct counted *counted = counted_of(snapshot);
     if (atomic_fetch_sub(&counted->references, 1) == 1) {
-        espimage_bytes_free(&counted->snapshot.image);
+        memory_file_free(&counted->snapshot.image);
         wire_runs_free(&counted->snapshot.runs);
-        if (counted->snapshot.fd >= 0) {
-            (void)close(counted->snapshot.fd);
-        }
         free(counted);
     }
 }
@@ -184,10 +181,10 @@ static enum espimage_code fill(struct snapshot *fresh, const struct espimage_byt
         return error_no_memory(err);
     }
     sha256_text(image->data, image->size, fresh->sha256);
-    return memory_file(image->data, image->size, &fresh->fd, err);
+    return memory_file_make(image->data, image->size, &fresh->image, err);
 }
 
-static enum espimage_code take(struct slot *slot, struct espimage_bytes *image,
+static enum espimage_code take(struct slot *slot, const struct espimage_bytes *image,
                                struct espimage_error *err)
 {
     if (same_image(slot->current, image)) {
@@ -197,17 +194,14 @@ static enum espimage_code take(struct slot *slot, struct espimage_bytes *image,
     if (fresh == NULL) {
         return error_no_memory(err);
     }
-    fresh->snapshot.fd = -1;
     enum espimage_code code = fill(&fresh->snapshot, image, err);
     if (code != ESPIMAGE_OK) {
         wire_runs_free(&fresh->snapshot.runs);
         free(fresh);
         return code;
     }
-    fresh->snapshot.image = *image;
     fresh->snapshot.path = slot->path;
     fresh->snapshot.converted = time(NULL);
-    *image = (struct espimage_bytes){0};
     replace(slot, fresh);
     return ESPIMAGE_OK;
 }

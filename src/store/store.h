@@ -6,6 +6,7 @@
 
 #include <espimage/image.h>
 
+#include "base/file.h"
 #include "base/sha256.h"
 #include "ota/wire.h"
 
@@ -13,8 +14,7 @@
 
 /* An image with its identity. Immutable; shared by reference. */
 struct snapshot {
-    struct espimage_bytes image;
-    int fd; /* a file in memory with the image, which nobody can change: to send from */
+    struct memory_file image; /* to send from */
     char sha256[SHA256_TEXT];
     struct wire_runs runs; /* where a TCP segment must not begin */
     const char *path;      /* of the ELF; lives as long as the store */

@@ -215,6 +215,7 @@ def test_hostile_names(serve, firmware, tmp_path):
     for target in (f"/{EVIL.replace(' ', '%20')}", "/<script>alert(1)</script>", "/'\"><b>",
                    "/<script>user9.bin", "/\"'<i>user2.bin"):
         server.get(target)
+    server.wait_for(r"user2\.bin user2 200")
     page = Page(server, "/")
     seen = Strict(page.text)
     assert EVIL in seen.text
