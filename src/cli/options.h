@@ -36,6 +36,7 @@ enum option_id {
     OPT_MAX_CONNECTIONS,
     OPT_MAX_PER_ADDRESS,
     OPT_MAX_RATE,
+    OPT_MAX_REQUEST,
     OPT_MSS,
     OPT_NO_BOOT,
     OPT_NO_SANDBOX,

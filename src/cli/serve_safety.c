@@ -16,6 +16,7 @@ const struct option_spec safety_options[] = {
      "of one address (default: half, up to 4096)"},
     {OPT_MAX_RATE, "max-rate", NULL, 0, "N", NULL,
      "requests a second of one address (default: any)"},
+    {OPT_MAX_REQUEST, "max-request", NULL, 0, "BYTES", NULL, "of a request (default 16384)"},
     {OPT_REQUEST_TIMEOUT, "request-timeout", NULL, 0, "SECONDS", NULL,
      "for a request to be whole (default 30)"},
     {OPT_IDLE_TIMEOUT, "idle-timeout", NULL, 0, "SECONDS", NULL,
@@ -49,6 +50,8 @@ enum espimage_code safety_option(struct safety *safety, enum option_id id, const
     case OPT_MAX_PER_ADDRESS:
         return number_option(value, 1, 1048576, &safety->max_per_address, err);
     case OPT_MAX_RATE: return number_option(value, 1, 1000000, &safety->max_rate, err);
+    case OPT_MAX_REQUEST:
+        return number_option(value, SAFETY_LEAST_REQUEST, HEAD_LONGEST, &safety->max_request, err);
     case OPT_REQUEST_TIMEOUT: return number_option(value, 1, 3600, &safety->request_seconds, err);
     case OPT_IDLE_TIMEOUT:
         return number_option(value, SAFETY_IDLE_SECONDS, 86400, &safety->idle_seconds, err);
@@ -63,6 +66,7 @@ void safety_apply(const struct safety *safety, struct server_options *options)
     options->address_connections = safety->max_per_address;
     options->rate = safety->max_rate;
     options->head_seconds = safety->request_seconds;
+    options->head_size = safety->max_request;
     options->idle_seconds = safety->idle_seconds;
     options->allow = safety->allow;
     options->allow_count = safety->allow_count;

@@ -4,6 +4,7 @@
 #define CLI_SERVE_SAFETY_H
 
 #include "cli/options.h"
+#include "ota/head.h"
 #include "server/server.h"
 
 #define ALLOWED_NETWORKS 64
@@ -13,6 +14,7 @@ struct safety {
     uint32_t max_per_address; /* 0: the server's choice */
     uint32_t max_rate;        /* 0: none */
     uint32_t request_seconds;
+    uint32_t max_request; /* bytes */
     uint32_t idle_seconds;
     uint32_t drain_seconds;
     const char *allow[ALLOWED_NETWORKS]; /* borrowed */
@@ -23,9 +25,12 @@ struct safety {
 
 /* Devices stall for seconds while they erase and write; less than this cuts real ones off. */
 #define SAFETY_IDLE_SECONDS 120
+/* A device's request is a few hundred bytes long. */
+#define SAFETY_LEAST_REQUEST 1024
 #define SAFETY_INIT                                                                                \
     {                                                                                              \
-        .request_seconds = 30, .idle_seconds = SAFETY_IDLE_SECONDS, .drain_seconds = 30            \
+        .request_seconds = 30, .max_request = HEAD_LONGEST, .idle_seconds = SAFETY_IDLE_SECONDS,   \
+        .drain_seconds = 30                                                                        \
     }
 
 extern const struct option_spec safety_options[];

@@ -156,18 +156,20 @@ static enum head_state finish(struct request_head *head, bool body)
     return body ? refuse(head, 400, "a request for an image has no body") : HEAD_WHOLE;
 }
 
-static enum head_state not_whole(struct request_head *head, size_t size, bool first_line)
+static enum head_state not_whole(struct request_head *head, bool may_grow, bool first_line)
 {
-    if (size < HEAD_LONGEST) {
+    if (may_grow) {
         return HEAD_PARTIAL;
     }
     return first_line ? refuse(head, 414, "the path is too long")
                       : refuse(head, 431, "the header fields are too long");
 }
 
-enum head_state head_parse(const uint8_t *bytes, size_t size, struct request_head *head)
+enum head_state head_parse(const uint8_t *bytes, size_t size, size_t limit,
+                           struct request_head *head)
 {
-    size = size < HEAD_LONGEST ? size : HEAD_LONGEST;
+    bool may_grow = size < limit;
+    size = may_grow ? size : limit;
     const char *at = (const char *)bytes;
     const char *end = at + size;
     struct line line;
@@ -177,13 +179,13 @@ enum head_state head_parse(const uint8_t *bytes, size_t size, struct request_hea
     /* Empty lines before a request are ignored (RFC 9112, 2.2). */
     do {
         if (!next_line(&at, end, &line)) {
-            return not_whole(head, size, true);
+            return not_whole(head, may_grow, true);
         }
     } while (line.size == 0);
     enum head_state state = parse_request_line(&line, head);
     while (state == HEAD_WHOLE) {
         if (!next_line(&at, end, &line)) {
-            return not_whole(head, size, false);
+            return not_whole(head, may_grow, false);
         }
         if (line.size == 0) {
             head->size = (size_t)(at - (const char *)bytes);

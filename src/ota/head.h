@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The longest head that is read; AT firmware with all its fields stays below 1 KB. */
+/* The longest head that can be read; AT firmware with all its fields stays below 1 KB. */
 #define HEAD_LONGEST 16384
 /* Fields beyond that are too many. */
 #define HEAD_FIELDS 256
@@ -31,7 +31,9 @@ struct request_head {
     const char *reason; /* of a refused one; static */
 };
 
-/* Looks at all that has come so far. */
-enum head_state head_parse(const uint8_t *bytes, size_t size, struct request_head *head);
+/* Looks at all that has come so far. One that is not whole within `limit` bytes, at most
+ * HEAD_LONGEST, is too long. */
+enum head_state head_parse(const uint8_t *bytes, size_t size, size_t limit,
+                           struct request_head *head);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS 2048
+#define BUCKETS 16384
 #define NONE    UINT16_MAX
 
 /* A speed is measured over at least so many seconds. */
@@ -400,7 +400,8 @@ static void look_at_devices(const struct board *b, uint64_t version, struct boar
 {
     uint16_t i = b->newest;
     uint16_t first = NONE;
-    while (i != NONE && b->entries[i].device.version > version) {
+    for (size_t n = 0; n < BOARD_SHOWN && i != NONE && b->entries[i].device.version > version;
+         n++) {
         first = i;
         i = b->entries[i].older;
     }

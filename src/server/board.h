@@ -13,7 +13,9 @@
 #include <stdint.h>
 
 /* Beyond these the oldest is forgotten. */
-#define BOARD_DEVICES 1024
+#define BOARD_DEVICES 16384
+/* Of them the last active are shown, at most. */
+#define BOARD_SHOWN   1024
 #define BOARD_RESULTS 200
 /* Progress of a device is news at most every so many seconds. */
 #define BOARD_PROGRESS_SECONDS 0.25
@@ -116,7 +118,8 @@ void board_catch_up(struct board *board, double now);
 /* True when that is news. */
 bool board_set_slot(struct board *board, int slot, const struct board_slot *state);
 
-/* What is new since a version and a result, the oldest first, as much as there is room for. */
+/* What is new since a version and a result, the oldest first, as much as there is room for; of
+ * devices that have news the last BOARD_SHOWN. */
 struct board_view {
     struct board_device *devices;
     size_t device_room;

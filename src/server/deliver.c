@@ -38,10 +38,6 @@ enum { TIME_WAIT = 6, CLOSE = 7, CLOSE_WAIT = 8, LAST_ACK = 9, CLOSING = 11 };
 /* Some of a device's windows, so that it never waits for this thread. */
 #define LEAST_UNSENT 98304
 
-#define CONVEY      (c->at == 0)
-#define CONVEY_SIZE (c->at == 0 && left > 65536 ? 65536 : left)
-#define CONVEY      (c->at == 0)
-#define CONVEY_SIZE (c->at == 0 && left > 65536 ? 65536 : left)
 /* Small, so that the client has something to read while the rest is put into the socket. */
 #define FIRST_PIECE 65536
 

@@ -20,12 +20,6 @@
 /* Told once: who answers asks for what it needs. */
 #define FIRST_EVENTS ((uint32_t)(EPOLLIN | EPOLLRDHUP | EPOLLONESHOT))
 
-union any_address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
 /* A connection whose request is not known to be whole. */
 struct visitor {
     struct door *door;
@@ -154,7 +148,7 @@ static void look(struct visitor *v, bool last)
         }
         return;
     }
-    enum head_state state = head_parse(d->bytes, (size_t)got, &head);
+    enum head_state state = head_parse(d->bytes, (size_t)got, d->options.head_size, &head);
     if (state == HEAD_PARTIAL && last) {
         head.status = 408;
         head.reason = "the request did not become whole";

@@ -37,6 +37,7 @@ struct door_options {
     const struct cidr *allowed; /* borrowed; others are closed without an answer */
     size_t allowed_count;       /* 0: everybody is welcome */
     unsigned head_seconds;      /* for a request to become whole */
+    size_t head_size;           /* of one; longer ones are refused; up to HEAD_LONGEST */
     /* All are called within turns. A request to be answered: connection and watch are the callee's
      * now. */
     void (*admit)(void *context, const struct arrival *arrival);

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "server/cidr.h"
+#include "server/peer.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,12 +21,6 @@
 /* A room full of devices starts at once; the kernel takes as many as it is set to
  * (net.core.somaxconn), usually 4096. */
 #define BACKLOG 65535
-
-union any_address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
 
 static bool parse_address(const char *text, uint16_t port, union any_address *out, socklen_t *size)
 {

@@ -7,6 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Room for an address as the kernel has it. */
+union any_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
 struct peer {
     struct in6_addr address; /* IPv4 as ::ffff:a.b.c.d */
     uint16_t port;

@@ -272,6 +272,7 @@ static enum espimage_code make_workers(struct server *server, struct espimage_er
                                       .census = server->census,
                                       .waiting = may_wait(server) / count + 1,
                                       .head_seconds = server->options.head_seconds,
+                                      .head_size = server->options.head_size,
                                       .allowed = server->allowed,
                                       .allowed_count = server->options.allow_count,
                                       .admit = on_admit,

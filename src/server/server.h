@@ -55,6 +55,7 @@ struct server_options {
     unsigned idle_seconds;
     unsigned promise_seconds;
     unsigned head_seconds;        /* for a request to become whole */
+    unsigned head_size;           /* bytes of a request at most; up to HEAD_LONGEST */
     unsigned connections;         /* at most; 0: as many as the system allows */
     unsigned address_connections; /* of one address, at most; 0: see facts */
     unsigned rate;                /* requests a second of one address; 0: any */

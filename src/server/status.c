@@ -265,7 +265,7 @@ struct status *status_new(struct server *server)
     s->server = server;
     s->started = time(NULL);
     s->events = events_new(server);
-    if (s->events == NULL || !view_new(&s->all, BOARD_DEVICES, BOARD_RESULTS) ||
+    if (s->events == NULL || !view_new(&s->all, BOARD_SHOWN, BOARD_RESULTS) ||
         pthread_create(&s->thread, NULL, run, s) != 0) {
         release(s);
         return NULL;

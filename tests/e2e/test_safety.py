@@ -248,6 +248,7 @@ def test_limits_are_told(serve, firmware, descriptors):
     ("--idle-timeout", "119", ["'119'", "120"]), ("--max-connections", "0", ["'0'"]),
     ("--max-per-address", "x", ["'x'"]), ("--max-rate", "0", ["'0'"]),
     ("--request-timeout", "0", ["'0'"]), ("--drain", "-1", ["'-1'"]),
+    ("--max-request", "100", ["'100'", "1024"]),
     ("--allow", "192.168.4.0/33", ["192.168.4.0/33", "192.168.4.0/24"]),
     ("--path-token", "short", ["5 characters", "8"]),
     ("--path-token", "slash/slash", ["other characters", "letters"])])
@@ -278,6 +279,17 @@ def test_rate(serve, tool, firmware, image):
     assert (answer.status, answer.body) == (200, image)
     server.wait_for("GET /user1.bin user1 200 build 1 as promised")
     assert re.search(r"^127\.0\.0\.1 GET /favicon\.ico 429 .*too many requests", server.log(), re.M)
+
+
+def test_size_of_a_request(serve, firmware, image):
+    server = serve("--max-request", "1024", firmware.path("1MB.app1"))
+    for size, status in ((900, 200), (1024, 431)):
+        with server.connect() as s:
+            s.sendall(b"HEAD /user1.bin HTTP/1.0\r\nX: " + b"x" * size + b"\r\n\r\n")
+            answer = Answer(read_to_end(s), head=True)
+        assert (answer.status, answer.length) == (status, len(image) if status == 200 else 0)
+    server.wait_for("HEAD /user1.bin user1 431 .*: the header fields are too long$")
+    get_as_device(server, image)
 
 
 def test_flood_of_refusals_in_the_log(serve, firmware):

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct request_head whole;
     struct request_head part;
-    enum head_state state = head_parse(data, size, &whole);
+    enum head_state state = head_parse(data, size, HEAD_LONGEST, &whole);
     if (state == HEAD_WHOLE && (whole.size > size || whole.fields > HEAD_FIELDS)) {
         abort();
     }
@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
     /* What was decided of a part stays so. */
-    enum head_state earlier = head_parse(data, size / 2, &part);
+    enum head_state earlier = head_parse(data, size / 2, HEAD_LONGEST, &part);
     if (earlier != HEAD_PARTIAL && earlier != state) {
         abort();
     }

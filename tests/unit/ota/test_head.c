@@ -79,7 +79,7 @@ static const struct row rows[] = {
 static void assert_row(const struct row *row, const char *bytes, size_t size)
 {
     struct request_head head;
-    assert_int_equal(head_parse((const uint8_t *)bytes, size, &head), row->state);
+    assert_int_equal(head_parse((const uint8_t *)bytes, size, HEAD_LONGEST, &head), row->state);
     if (row->state == HEAD_REFUSED) {
         assert_int_equal(head.status, row->status);
         assert_non_null(head.reason);
@@ -103,7 +103,7 @@ static void test_cut(void **state)
     enum head_state before = HEAD_PARTIAL;
     for (size_t i = 0; i <= size; i++) {
         struct request_head head;
-        enum head_state now = head_parse((const uint8_t *)row->name, i, &head);
+        enum head_state now = head_parse((const uint8_t *)row->name, i, HEAD_LONGEST, &head);
         assert_true(before == HEAD_PARTIAL || now == before);
         before = now;
     }
@@ -162,9 +162,27 @@ static void test_what_the_log_gets(void **state)
                                "b HTTP/1.0\r\n\r\n";
     struct request_head head;
     (void)state;
-    assert_int_equal(head_parse((const uint8_t *)text, sizeof text - 1, &head), HEAD_REFUSED);
+    assert_int_equal(head_parse((const uint8_t *)text, sizeof text - 1, HEAD_LONGEST, &head),
+                     HEAD_REFUSED);
     assert_string_equal(head.method, "DELETE-EVERYTHI");
     assert_string_equal(head.target, "/a?b");
+}
+
+/* A request that fits exactly is whole; one byte more is too long, known as soon as it is. */
+static void test_limit(void **state)
+{
+    static const char fits[] = "GET /user1.bin HTTP/1.0\r\nA: bcdefghij\r\n\r\n";
+    static const char path[] = "GET /user1.bin?0123456789012345678901234";
+    const size_t limit = sizeof fits - 1;
+    struct request_head head;
+    (void)state;
+    assert_int_equal(head_parse((const uint8_t *)fits, limit, limit, &head), HEAD_WHOLE);
+    assert_int_equal(head_parse((const uint8_t *)fits, limit - 1, limit, &head), HEAD_PARTIAL);
+    assert_int_equal(head_parse((const uint8_t *)fits, limit - 1, limit - 1, &head), HEAD_REFUSED);
+    assert_int_equal(head.status, 431);
+    assert_int_equal(head_parse((const uint8_t *)fits, limit, limit - 1, &head), HEAD_REFUSED);
+    assert_int_equal(head_parse((const uint8_t *)path, 40, 40, &head), HEAD_REFUSED);
+    assert_int_equal(head.status, 414);
 }
 
 int main(void)
@@ -172,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_zero_byte),
         cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_limit),
         cmocka_unit_test(test_number_of_fields),
         cmocka_unit_test(test_what_the_log_gets),
     };

@@ -23,8 +23,8 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof *f);
     f->board = board_new();
     f->now = 100;
-    f->view.devices = calloc(BOARD_DEVICES, sizeof *f->view.devices);
-    f->view.device_room = BOARD_DEVICES;
+    f->view.devices = calloc(BOARD_SHOWN, sizeof *f->view.devices);
+    f->view.device_room = BOARD_SHOWN;
     f->view.results = calloc(BOARD_RESULTS, sizeof *f->view.results);
     f->view.result_room = BOARD_RESULTS;
     *state = f;
@@ -330,10 +330,10 @@ static void test_oldest_device_is_forgotten(void **state)
         f->now += 1;
     }
     const struct board_view *v = look(f);
-    assert_int_equal(v->device_count, BOARD_DEVICES);
+    assert_int_equal(v->device_count, BOARD_SHOWN);
     assert_int_equal(v->totals.devices, BOARD_DEVICES);
     assert_int_equal(v->totals.active, 1); /* of number 0 nothing is left */
-    assert_string_equal(v->devices[BOARD_DEVICES - 1].client, "10.0.3.150");
+    assert_string_equal(v->devices[BOARD_SHOWN - 1].client, "10.0.3.150");
     for (size_t i = 1; i < v->device_count; i++) {
         assert_true(v->devices[i - 1].version < v->devices[i].version);
     }
