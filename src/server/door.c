@@ -23,8 +23,9 @@
 /* A connection whose request is not known to be whole. */
 struct visitor {
     struct door *door;
-    struct link place;   /* among those who have just come, or those who wait */
-    struct watch *watch; /* owned; NULL: it has just come */
+    struct visitor *next; /* of those who have just come */
+    struct link place;    /* among those who wait */
+    struct watch *watch;  /* owned; NULL: it has just come */
     int fd;
     double since;
     union any_address address;
@@ -35,7 +36,6 @@ struct door {
     struct door_options options;
     struct watch bell; /* rings when somebody wants in */
     bool rung;
-    struct link fresh;    /* have just come */
     struct link visitors; /* wait in the loop, the oldest first */
     unsigned waiting;     /* how many those are */
     double paused;        /* until then nobody is accepted; 0: they are */
@@ -121,7 +121,6 @@ static bool wait_in_loop(struct visitor *v)
     }
     *watch = (struct watch){told, v};
     v->watch = watch;
-    list_remove(&v->place);
     list_add_last(&d->visitors, &v->place);
     d->waiting++;
     return loop_watch(d->options.loop, v->fd, FIRST_EVENTS, v->watch);
@@ -207,7 +206,9 @@ static const char *enter(struct door *d, const struct peer *peer)
     return unwelcome(answer);
 }
 
-static void welcome(struct door *d, int fd, const union any_address *address, socklen_t size)
+/* NULL when it was closed. */
+static struct visitor *welcome(struct door *d, int fd, const union any_address *address,
+                               socklen_t size)
 {
     struct peer peer = peer_of(&address->any);
     const char *reason = is_allowed(d, &peer) ? enter(d, &peer) : "the address is not allowed";
@@ -218,11 +219,12 @@ static void welcome(struct door *d, int fd, const union any_address *address, so
             census_turn_back(d->options.census, &peer);
         }
         d->options.closed(d->options.context, &peer, reason != NULL ? reason : "out of memory");
-        return;
+        return NULL;
     }
     *v = (struct visitor){
         .door = d, .fd = fd, .since = now_seconds(), .address = *address, .address_size = size};
-    list_add_last(&d->fresh, &v->place);
+    list_init(&v->place);
+    return v;
 }
 
 /* After the others that are told in this turn, for those who come in may send some away. */
@@ -249,29 +251,36 @@ static void pause_accepting(struct door *d)
     d->paused = now_seconds() + PAUSE_SECONDS;
 }
 
-static void accept_all(struct door *d)
+/* Those who have come, the first of them first. */
+static struct visitor *accept_all(struct door *d)
 {
+    struct visitor *first = NULL;
+    struct visitor **end = &first;
     for (int i = 0; i < ACCEPTS; i++) {
         union any_address address;
         socklen_t size = sizeof address;
         int fd = accept4(d->options.listening, &address.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            welcome(d, fd, &address, size);
+            *end = welcome(d, fd, &address, size);
+            end = *end != NULL ? &(*end)->next : end;
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             d->options.full(d->options.context, errno);
             pause_accepting(d);
-            return;
+            break;
         } else if (errno != EINTR && errno != ECONNABORTED) {
-            return;
+            break;
         }
     }
+    return first;
 }
 
 static void accept_some(struct door *d)
 {
-    accept_all(d);
-    while (!list_is_empty(&d->fresh)) {
-        look(of_place(d->fresh.next), false);
+    struct visitor *next = accept_all(d);
+    while (next != NULL) {
+        struct visitor *v = next;
+        next = v->next;
+        look(v, false);
     }
 }
 
@@ -289,8 +298,11 @@ int door_timeout(const struct door *d)
 static void end_the_late(struct door *d)
 {
     double before = now_seconds() - d->options.head_seconds;
-    while (!list_is_empty(&d->visitors) && of_place(d->visitors.next)->since <= before) {
-        look(of_place(d->visitors.next), true);
+    struct link *next = NULL;
+    for (struct link *l = d->visitors.next; l != &d->visitors && of_place(l)->since <= before;
+         l = next) {
+        next = l->next;
+        look(of_place(l), true);
     }
 }
 
@@ -319,7 +331,6 @@ struct door *door_new(const struct door_options *options)
     }
     d->options = *options;
     d->bell = (struct watch){ring, d};
-    list_init(&d->fresh);
     list_init(&d->visitors);
     if (!watch_listening(d, true)) {
         free(d);
@@ -330,9 +341,11 @@ struct door *door_new(const struct door_options *options)
 
 void door_close(struct door *d)
 {
+    struct link *next = NULL;
     (void)watch_listening(d, false);
-    while (!list_is_empty(&d->visitors)) {
-        send_away(of_place(d->visitors.next), NULL);
+    for (struct link *l = d->visitors.next; l != &d->visitors; l = next) {
+        next = l->next;
+        send_away(of_place(l), NULL);
     }
 }
 
