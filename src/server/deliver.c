@@ -31,8 +31,8 @@ enum { TIME_WAIT = 6, CLOSE = 7, CLOSE_WAIT = 8, LAST_ACK = 9, CLOSING = 11 };
 /* And as many when they are near their end. */
 #define MOST_LOOKS 5000.0
 
-/* What a client sends after its request is thrown away, so much at one go of one that floods. */
-#define SCRAP  262144
+/* Reads of so many bytes at one go. */
+#define SCRAP  16384
 #define DRAINS 16
 
 /* Some of a device's windows, so that it never waits for this thread. */
@@ -117,12 +117,13 @@ static void tcp_info(struct connection *c, struct tcp_info *info)
                    state == TIME_WAIT || state == CLOSE;
 }
 
-/* Throws away what the client still sends. */
+/* Throws away what the client still sends; of one that floods, a part now. */
 static void drain(const struct connection *c)
 {
+    char scrap[SCRAP];
     ssize_t got = SCRAP;
     for (int i = 0; i < DRAINS && got == SCRAP; i++) {
-        got = recv(c->fd, NULL, SCRAP, MSG_DONTWAIT | MSG_TRUNC);
+        got = recv(c->fd, scrap, sizeof scrap, MSG_DONTWAIT);
     }
 }
 
@@ -483,7 +484,7 @@ static void add(struct deliver *d, struct connection *c)
     (void)atomic_fetch_add(&d->count, 1);
     list_add_first(bucket(d, &c->peer), &c->address);
     wheel_put(&d->wheel, &c->turn, c->moved, FIRST_LOOK);
-    if (!is_written(c)) { /* otherwise it may be over before the first look */
+    if (!is_written(c) || d->options.prompt) { /* others may be over before the first look */
         await(d, c);
     }
     (void)pthread_mutex_unlock(&d->lock);

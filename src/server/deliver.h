@@ -29,9 +29,10 @@ enum deliver_end {
 };
 
 struct deliver_options {
-    struct loop *loop;     /* borrowed: connections are watched there */
-    int null;              /* borrowed: /dev/null, open for writing */
-    size_t unsent;         /* bytes that may wait in the kernel to be sent, of all connections */
+    struct loop *loop; /* borrowed: connections are watched there */
+    int null;          /* borrowed: /dev/null, open for writing */
+    size_t unsent;     /* bytes that may wait in the kernel to be sent, of all connections */
+    bool prompt;       /* ends are found at once; otherwise with others, some milliseconds later */
     unsigned idle_seconds; /* without progress; also the longest wait for a client to close */
     /* All are called within turns, deliver_look() and deliver_free(). `delivered` counts what the
      * client has acknowledged, header included. */

@@ -29,6 +29,8 @@
 #define ADDRESS_CONNECTIONS 4096
 /* May wait at the door in any case. */
 #define FEW_WAITING 16
+/* With fewer places, one that has become free must not stay taken for a moment. */
+#define MANY 1024
 /* Bytes of images that may wait in the kernel to be sent. */
 #define UNSENT ((size_t)128 << 20)
 /* Between two lines about new connections that have to wait. */
@@ -282,6 +284,7 @@ static enum espimage_code make_workers(struct server *server, struct espimage_er
                                       .context = server};
     const struct deliver_options deliver = {.null = server->null,
                                             .unsent = UNSENT / count,
+                                            .prompt = server->address_connections < MANY,
                                             .idle_seconds = server->options.idle_seconds,
                                             .progress = promising_progress,
                                             .end = promising_end,

@@ -231,6 +231,14 @@ def test_full_of_downloads_and_then_not(serve, firmware):
         assert time.monotonic() < limit
 
 
+def test_a_place_is_free_at_once(serve, firmware, image):
+    """A device that asks again right away does not find its own last connection in its place."""
+    server = serve("--max-connections", "4", "--max-per-address", "2", firmware.path("1MB.app1"))
+    for _ in range(30):
+        get_as_device(server, image)
+    assert "turned away" not in server.log()
+
+
 # ---- limits ----
 
 def test_limits_are_told(serve, firmware, descriptors):
