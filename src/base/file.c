@@ -138,7 +138,9 @@ static enum espimage_code fill_memory_file(int fd, const uint8_t *data, size_t s
     if (fcntl(fd, F_ADD_SEALS, seals) != 0) {
         return no_memory_file("seal", err);
     }
-    void *view = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    /* Shared, kernels before 6.7 take it for one that may be written some day, and deny it. Without
+     * writes private is the same: the pages are those of the file. */
+    void *view = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
     if (view == MAP_FAILED) {
         return no_memory_file("map", err);
     }

@@ -163,8 +163,8 @@ static size_t put(struct serve_view *view, int fd, const char *text, size_t size
 {
     size_t at = 0;
     while (at < size) {
-        errno = 0;
         if (!wait_for_room(view, fd)) {
+            errno = 0;
             break;
         }
         ssize_t done = write(fd, text + at, size - at);

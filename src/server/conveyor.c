@@ -55,7 +55,9 @@ ssize_t conveyor_send(struct conveyor *c, int socket, const uint8_t *bytes, size
         return -1;
     }
     ssize_t loaded = vmsplice(c->in, &part, 1, SPLICE_F_NONBLOCK);
-    if (loaded <= 0) {
+    if (loaded <= 0) { /* by whatever policy: there are other ways to send */
+        conveyor_close(c);
+        errno = ENOSYS;
         return -1;
     }
     while (done < (size_t)loaded && error == 0) {

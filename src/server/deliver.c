@@ -231,22 +231,26 @@ static double next_look(const struct deliver *d, const struct connection *c, boo
 static void told(void *context, uint32_t events);
 
 /* From now on the loop tells of it: of room to write into, of what the client sends, and of its
- * end. Without memory for that the looks alone see it to its end. */
+ * end. Without memory for that the next look tries again. */
 static void await(const struct deliver *d, struct connection *c)
 {
     uint32_t events = EPOLLIN | EPOLLRDHUP | EPOLLET | (is_written(c) ? 0 : EPOLLOUT);
     if (c->awaited) {
         return;
     }
-    c->awaited = true;
     if (c->watch != NULL) {
-        (void)loop_change(d->options.loop, c->fd, events, c->watch);
+        c->awaited = loop_change(d->options.loop, c->fd, events, c->watch);
         return;
     }
     c->watch = malloc(sizeof *c->watch);
-    if (c->watch != NULL) {
-        *c->watch = (struct watch){told, c};
-        (void)loop_watch(d->options.loop, c->fd, events, c->watch);
+    if (c->watch == NULL) {
+        return;
+    }
+    *c->watch = (struct watch){told, c};
+    c->awaited = loop_watch(d->options.loop, c->fd, events, c->watch);
+    if (!c->awaited) {
+        free(c->watch);
+        c->watch = NULL;
     }
 }
 
@@ -279,7 +283,7 @@ static void write_on(struct deliver *d, struct connection *c)
     if (is_written(c)) {
         set_option(c->fd, TCP_NODELAY, 1);
     } else {
-        c->reset = sent == 0 || errno != EAGAIN;
+        c->reset = c->reset || sent == 0 || errno != EAGAIN;
     }
 }
 
@@ -513,7 +517,11 @@ bool deliver_send(struct deliver *d, const struct deliver_client *client,
     /* It fits an empty send buffer. */
     c->reset =
         send(c->fd, load->header, load->header_size, MSG_NOSIGNAL) != (ssize_t)load->header_size;
-    write_on(d, c);
+    if (c->reset) {
+        c->end = c->at; /* never the image without its header */
+    } else {
+        write_on(d, c);
+    }
     add(d, c);
     return true;
 }

@@ -17,8 +17,8 @@
 /* When there is no descriptor left, new connections wait so long in the kernel. */
 #define PAUSE_SECONDS 0.050
 
-/* Told once: who answers asks for what it needs. */
-#define FIRST_EVENTS ((uint32_t)(EPOLLIN | EPOLLRDHUP | EPOLLONESHOT))
+/* Told of what is new only: what was looked at stays in the socket. */
+#define FIRST_EVENTS ((uint32_t)(EPOLLIN | EPOLLRDHUP | EPOLLET))
 
 /* A connection whose request is not known to be whole. */
 struct visitor {
@@ -110,7 +110,7 @@ static bool wait_in_loop(struct visitor *v)
 {
     struct door *d = v->door;
     if (v->watch != NULL) {
-        return loop_change(d->options.loop, v->fd, FIRST_EVENTS, v->watch);
+        return true;
     }
     struct watch *watch = malloc(sizeof *watch);
     if (watch == NULL) {
@@ -312,8 +312,7 @@ void door_turn(struct door *d)
     bool more = d->rung || again;
     d->rung = false;
     if (again) {
-        d->paused = 0;
-        (void)watch_listening(d, true);
+        d->paused = watch_listening(d, true) ? 0 : now_seconds() + PAUSE_SECONDS;
     }
     if (!list_is_empty(&d->visitors)) {
         end_the_late(d);

@@ -153,13 +153,20 @@ static void on_left(void *context, const struct peer *peer)
     census_leave(server->census, peer);
 }
 
-static struct guest *guest_new(struct MHD_Connection *connection)
+static struct peer peer_of_connection(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    return info != NULL && info->client_addr != NULL ? peer_of(info->client_addr)
+                                                     : (struct peer){0};
+}
+
+/* NULL when there is no memory: then no request is answered. */
+static struct guest *guest_new(struct MHD_Connection *connection)
+{
     struct guest *guest = calloc(1, sizeof *guest);
-    if (guest != NULL && info != NULL && info->client_addr != NULL) {
-        guest->peer = peer_of(info->client_addr);
+    if (guest != NULL) {
+        guest->peer = peer_of_connection(connection);
     }
     return guest;
 }
@@ -196,6 +203,9 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         }
         *socket_context = NULL;
         free(guest);
+    } else {
+        const struct peer peer = peer_of_connection(connection);
+        census_leave(server->census, &peer);
     }
 }
 

@@ -250,7 +250,9 @@ static const struct snapshot *current(const struct slot *slot)
 const struct snapshot *store_peek(struct store *store, int slot_number)
 {
     struct slot *slot = &store->slots[slot_number - 1];
-    (void)pthread_mutex_lock(&slot->lock);
+    if (pthread_mutex_trylock(&slot->lock) != 0) {
+        return NULL; /* it is being converted */
+    }
     const struct snapshot *found = is_current(slot) ? current(slot) : NULL;
     (void)pthread_mutex_unlock(&slot->lock);
     return found;

@@ -42,8 +42,9 @@ const struct espimage_flash_map *store_map(const struct store *store);
 /* What is missing when a slot has no ELF, and how to link it, on one line. */
 void store_missing(const struct store *store, int slot, char *text, size_t size);
 
-/* The image for a slot that has an ELF, when the file is as it was: costs one stat(). NULL when it
- * must be converted first. To be released. */
+/* The image for a slot that has an ELF, when the file is as it was: costs one stat(), and never
+ * waits for a conversion. NULL when it must be converted first, or is just being. To be released.
+ */
 const struct snapshot *store_peek(struct store *store, int slot);
 
 /* The image for a slot that has an ELF, converted when needed; to be released. A file that was

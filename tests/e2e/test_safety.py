@@ -151,6 +151,22 @@ def test_slow_loris_is_told_408_in_time(serve, firmware):
     assert time.monotonic() - begin >= 1
 
 
+def processor_seconds(server):
+    fields = pathlib.Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_half_a_request_costs_no_processor_time(serve, firmware):
+    server = serve(firmware.path("1MB.app1"))
+    with contextlib.ExitStack() as stack:
+        for part in (b"G", b"GET /us", b"GET /user1.bin HTTP/1.0\r\nX: "):
+            stack.enter_context(server.connect()).sendall(part)
+        time.sleep(0.2)
+        before = processor_seconds(server)
+        time.sleep(1)
+        assert processor_seconds(server) - before < 0.3
+
+
 def test_silent_connections(serve, firmware, image, descriptors):
     """As many as this process can have, up to 20,000; the server has no more descriptors."""
     server = serve(firmware.path("1MB.app1"))
