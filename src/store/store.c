@@ -21,7 +21,9 @@ struct counted {
 struct slot {
     const char *path; /* borrowed; NULL: no ELF */
     bool forced;
-    pthread_mutex_t lock;    /* guards what follows */
+    pthread_mutex_t converting; /* held for a whole conversion; taken first */
+    /* Guards what follows, and is held for moments; who converts writes with both. */
+    pthread_mutex_t lock;
     struct counted *current; /* NULL until the first conversion */
     struct stat seen;        /* the file that `current` was made of */
     bool settled;            /* it was old enough that a change must show in its times */
@@ -73,6 +75,7 @@ struct store *store_new(const struct espimage_build_options *options)
     if (store != NULL) {
         store->options = *options;
         for (size_t i = 0; i < 2; i++) {
+            (void)pthread_mutex_init(&store->slots[i].converting, NULL);
             (void)pthread_mutex_init(&store->slots[i].lock, NULL);
         }
     }
@@ -88,6 +91,7 @@ void store_free(struct store *store)
         struct counted *current = store->slots[i].current;
         snapshot_release(current != NULL ? &current->snapshot : NULL);
         (void)pthread_mutex_destroy(&store->slots[i].lock);
+        (void)pthread_mutex_destroy(&store->slots[i].converting);
     }
     free(store);
 }
@@ -122,13 +126,6 @@ static bool same_file(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-static bool is_current(const struct slot *slot)
-{
-    struct stat now;
-    return slot->current != NULL && slot->settled && stat(slot->path, &now) == 0 &&
-           same_file(&now, &slot->seen);
-}
-
 /* Seconds since a file was last changed; large when its clock is ahead of ours. */
 static double age(const struct stat *status)
 {
@@ -140,18 +137,19 @@ static double age(const struct stat *status)
     return seconds < -1.0 ? TRUSTED_SECONDS : seconds;
 }
 
-static void remember_file(struct slot *slot, const struct stat *status)
+/* What was converted, and of which file; `fresh` is NULL when the image is the same as before. */
+static void publish(struct slot *slot, struct counted *fresh, const struct stat *status)
 {
+    struct counted *old = NULL;
+    (void)pthread_mutex_lock(&slot->lock);
+    if (fresh != NULL) {
+        fresh->snapshot.build = ++slot->builds;
+        old = slot->current;
+        slot->current = fresh;
+    }
     slot->seen = *status;
     slot->settled = age(status) >= TRUSTED_SECONDS;
-}
-
-static void replace(struct slot *slot, struct counted *fresh)
-{
-    struct counted *old = slot->current;
-    atomic_init(&fresh->references, 1);
-    fresh->snapshot.build = ++slot->builds;
-    slot->current = fresh;
+    (void)pthread_mutex_unlock(&slot->lock);
     snapshot_release(old != NULL ? &old->snapshot : NULL);
 }
 
@@ -185,9 +183,10 @@ static enum espimage_code fill(struct snapshot *fresh, const struct espimage_byt
 }
 
 static enum espimage_code take(struct slot *slot, const struct espimage_bytes *image,
-                               struct espimage_error *err)
+                               const struct stat *status, struct espimage_error *err)
 {
     if (same_image(slot->current, image)) {
+        publish(slot, NULL, status);
         return ESPIMAGE_OK;
     }
     struct counted *fresh = calloc(1, sizeof *fresh);
@@ -200,9 +199,10 @@ static enum espimage_code take(struct slot *slot, const struct espimage_bytes *i
         free(fresh);
         return code;
     }
+    atomic_init(&fresh->references, 1);
     fresh->snapshot.path = slot->path;
     fresh->snapshot.converted = time(NULL);
-    replace(slot, fresh);
+    publish(slot, fresh, status);
     return ESPIMAGE_OK;
 }
 
@@ -232,29 +232,25 @@ static enum espimage_code refresh(struct store *store, int number, bool *unsettl
         *unsettled = stat(slot->path, &now) != 0 || age(&now) < WRITING_SECONDS;
     }
     if (code == ESPIMAGE_OK) {
-        code = take(slot, &image, err);
-    }
-    if (code == ESPIMAGE_OK) {
-        remember_file(slot, &elf.status);
+        code = take(slot, &image, &elf.status, err);
     }
     espimage_bytes_free(&image);
     elf_file_free(&elf);
     return code == ESPIMAGE_OK ? code : error_in_file(err, slot->path);
 }
 
-static const struct snapshot *current(const struct slot *slot)
-{
-    return snapshot_keep(&slot->current->snapshot);
-}
-
 const struct snapshot *store_peek(struct store *store, int slot_number)
 {
     struct slot *slot = &store->slots[slot_number - 1];
-    if (pthread_mutex_trylock(&slot->lock) != 0) {
-        return NULL; /* it is being converted */
+    const struct snapshot *found = NULL;
+    struct stat now;
+    if (stat(slot->path, &now) == 0) {
+        (void)pthread_mutex_lock(&slot->lock);
+        if (slot->current != NULL && slot->settled && same_file(&now, &slot->seen)) {
+            found = snapshot_keep(&slot->current->snapshot);
+        }
+        (void)pthread_mutex_unlock(&slot->lock);
     }
-    const struct snapshot *found = is_current(slot) ? current(slot) : NULL;
-    (void)pthread_mutex_unlock(&slot->lock);
     return found;
 }
 
@@ -266,13 +262,12 @@ enum espimage_code store_get(struct store *store, int slot_number, const struct 
     enum espimage_code code = ESPIMAGE_OK;
 
     *unsettled = false;
-    (void)pthread_mutex_lock(&slot->lock);
-    if (!is_current(slot)) {
+    (void)pthread_mutex_lock(&slot->converting);
+    *out = store_peek(store, slot_number);
+    if (*out == NULL) {
         code = refresh(store, slot_number, unsettled, notes, err);
+        *out = code == ESPIMAGE_OK ? snapshot_keep(&slot->current->snapshot) : NULL;
     }
-    if (code == ESPIMAGE_OK) {
-        *out = current(slot);
-    }
-    (void)pthread_mutex_unlock(&slot->lock);
+    (void)pthread_mutex_unlock(&slot->converting);
     return code;
 }

@@ -43,8 +43,7 @@ const struct espimage_flash_map *store_map(const struct store *store);
 void store_missing(const struct store *store, int slot, char *text, size_t size);
 
 /* The image for a slot that has an ELF, when the file is as it was: costs one stat(), and never
- * waits for a conversion. NULL when it must be converted first, or is just being. To be released.
- */
+ * waits for a conversion. NULL when it must be converted first. To be released. */
 const struct snapshot *store_peek(struct store *store, int slot);
 
 /* The image for a slot that has an ELF, converted when needed; to be released. A file that was
