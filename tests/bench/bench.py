@@ -70,6 +70,7 @@ class Server:
         return total
 
     def wait(self):
+        """Until it answers; it has sent the image once then."""
         for _ in range(100):
             if subprocess.run(["curl", "-sfo", "/dev/null",
                                f"http://127.0.0.1:{self.port}/user1.bin"],
@@ -124,6 +125,12 @@ def start_serve(work):
                             "--port", str(port), "--flash-size", "1MB", "app1.elf"], port, work)
 
 
+def kernel_memory():
+    """What the kernel holds for all TCP sockets of this machine, both ends on loopback; bytes."""
+    text = pathlib.Path("/proc/net/sockstat").read_text()
+    return int(re.search(r"^TCP:.* mem (\d+)", text, re.M).group(1)) * resource.getpagesize()
+
+
 def readers(server, work, count, **options):
     """Lets so many devices fetch the image; what bench_readers found, and what the server used."""
     command = [str(BUILD / "tests/bench/bench_readers"), "127.0.0.1", str(server.port), "/user1.bin",
@@ -131,12 +138,15 @@ def readers(server, work, count, **options):
     for key, value in options.items():
         command += [f"--{key}", str(value)]
     before = server.processor_seconds()
-    memory = 0
+    kernel_before = kernel_memory()
+    memory = kernel = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
             memory = max(memory, server.memory())
+            kernel = max(kernel, kernel_memory() - kernel_before)
             time.sleep(0.2)
         result = json.loads(process.stdout.read())
     result["memory"] = memory
+    result["kernel"] = kernel
     result["processor"] = server.processor_seconds() - before
     return result
