@@ -31,7 +31,7 @@ set ylabel "MiB"
 set yrange [1:5000]
 set ytics ("1" 1, "10" 10, "100" 100, "1,000" 1000)
 set label "nginx, its processes" at 1.1,29 textcolor rgb nginx
-set label "serve, the process" at 1.1,3.1 textcolor rgb serve
+set label "serve, the process" at 1.1,1.75 textcolor rgb serve
 set label "dashed: what the kernel\nholds for all sockets, the\ndevices' ends too" at 1.1,2200 \
     textcolor rgb note
 # Of fewer devices it is less than what the kernel counts in, and other programs have some.
