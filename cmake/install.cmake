@@ -38,7 +38,8 @@ install(FILES ${PROJECT_BINARY_DIR}/completion/zsh/espimagetool
 install(FILES ${PROJECT_BINARY_DIR}/completion/fish/espimagetool
   DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME espimagetool.fish)
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN *.md)
+install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR}
+  FILES_MATCHING PATTERN *.md PATTERN *.svg PATTERN *.tsv)
 
 # For a computer that serves updates all the time; see docs/security.md.
 option(ESPIMAGE_SYSTEMD "Install the systemd units" OFF)

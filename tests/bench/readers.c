@@ -5,6 +5,7 @@
  *   --speed B     bytes a second that each reads at most; 0: as fast as it goes (default 60000)
  *   --pause MS    each stops once, somewhere, for so long (default 0)
  *   --seconds S   begin again when done, for so long; otherwise each fetches once
+ *   --fetches N   begin again when done, until so many were begun in all
  *
  * Every byte is compared with IMAGE. Prints one line of JSON: fetches whole and failed, requests a
  * second, seconds, and the time to the first byte at some percentiles. */
@@ -51,9 +52,11 @@ static struct {
     double speed;
     double pause;
     double seconds;
+    size_t fetches;
     int epoll;
     double start;
     size_t open;
+    size_t begun;
     size_t whole;
     size_t failed;
     float *first_bytes; /* milliseconds */
@@ -88,14 +91,14 @@ static void watch(struct reader *r, uint32_t events)
     }
 }
 
-/* Each from an address of its own, as devices are. */
+/* Each from an address of its own, as devices are. Who begins again goes on with what it may
+ * read. */
 static void begin(struct reader *r, size_t number, double now)
 {
     const int window = WINDOW;
     struct sockaddr_in from = {.sin_family = AF_INET};
     from.sin_addr.s_addr = htonl(0x7F010000U + (uint32_t)number + 1);
-    memset(r, 0, sizeof *r);
-    r->began = now;
+    *r = (struct reader){.credit = r->credit, .began = now};
     r->pause_at = run.pause > 0 ? (size_t)rand() % run.size : SIZE_MAX;
     r->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (r->fd < 0) {
@@ -114,6 +117,7 @@ static void begin(struct reader *r, size_t number, double now)
         die("epoll");
     }
     run.open++;
+    run.begun++;
 }
 
 /* It is connected, or never will be. */
@@ -251,7 +255,7 @@ static void parse(int argc, char **argv)
 {
     if (argc < 5) {
         (void)fprintf(stderr, "usage: readers ADDRESS PORT PATH IMAGE [--readers N] [--speed B] "
-                              "[--pause MS] [--seconds S]\n");
+                              "[--pause MS] [--seconds S] [--fetches N]\n");
         exit(2);
     }
     run.to.sin_family = AF_INET;
@@ -273,6 +277,8 @@ static void parse(int argc, char **argv)
             run.pause = value / 1000;
         } else if (strcmp(argv[i], "--seconds") == 0) {
             run.seconds = value;
+        } else if (strcmp(argv[i], "--fetches") == 0) {
+            run.fetches = (size_t)value;
         }
     }
 }
@@ -304,7 +310,7 @@ static void serve_events(struct reader *readers, bool wait)
         } else if (r->fd >= 0) {
             read_some(r, now);
         }
-        if (r->fd < 0 && now - run.start < run.seconds) {
+        if (r->fd < 0 && (now - run.start < run.seconds || run.begun < run.fetches)) {
             begin(r, (size_t)(r - readers), now_seconds());
         }
     }
