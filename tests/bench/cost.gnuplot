@@ -31,7 +31,7 @@ set ylabel "MiB"
 set yrange [1:5000]
 set ytics ("1" 1, "10" 10, "100" 100, "1,000" 1000)
 set label "nginx, its processes" at 1.1,29 textcolor rgb nginx
-set label "serve, the process" at 1.1,1.75 textcolor rgb serve
+set label "serve, the process" at 1.1,3 textcolor rgb serve
 set label "dashed: what the kernel\nholds for all sockets, the\ndevices' ends too" at 1.1,2200 \
     textcolor rgb note
 # Of fewer devices it is less than what the kernel counts in, and other programs have some.
@@ -47,7 +47,7 @@ set ylabel "seconds"
 set yrange [0.1:20]
 set ytics ("0.1" 0.1, "0.2" 0.2, "0.5" 0.5, "1" 1, "2" 2, "5" 5, "10" 10, "20" 20)
 set label "serve" at 2,8 textcolor rgb serve
-set label "nginx" at 1.1,0.44 textcolor rgb nginx
+set label "nginx" at 1.1,0.28 textcolor rgb nginx
 set label "dashed: one download a device, at up to 60 KB/s" at 12000,15 right textcolor rgb note
 set label "solid: 10,000 downloads in ten seconds" at 12000,10.7 right textcolor rgb note
 plot "cost.tsv" using "devices":(figure("growing", "serve", "s_per_gb")) linestyle 3, \
