@@ -37,7 +37,7 @@ static void throw_away(struct conveyor *c, size_t size)
 {
     while (size > 0) {
         ssize_t gone = splice(c->out, NULL, c->null, NULL, size, SPLICE_F_NONBLOCK);
-        if (gone <= 0 && errno != EINTR) {
+        if (gone == 0 || (gone < 0 && errno != EINTR)) {
             conveyor_close(c); /* and all that is in it */
             return;
         }

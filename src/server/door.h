@@ -21,8 +21,7 @@ struct watch;
 /* A connection that was let in, with a whole request, which has not been taken from the socket. */
 struct arrival {
     int fd;
-    struct watch
-        *watch; /* from malloc(): in the loop, for nothing until that is changed; or NULL */
+    struct watch *watch; /* from malloc(), in the loop; NULL: it is not there */
     struct peer peer;
     const struct sockaddr *address;
     socklen_t address_size;

@@ -100,19 +100,11 @@ enum MHD_Result respond_without(struct exchange *x, unsigned status, const char 
     return queue(x, status, response);
 }
 
-/* Where an answer goes. */
-struct way {
-    int fd;
-    struct watch *watch; /* an arrival's, or NULL */
-};
-
-/* The way is deliver.c's from here on. It sends from the snapshot itself: no connection has a copy.
- */
-static bool hand_over(struct exchange *x, const struct way *way, const struct outlook *outlook,
-                      const struct image_header *header)
+/* The connection is deliver.c's from here on. It sends from the snapshot itself: no connection has
+ * a copy. */
+static bool hand_over(struct exchange *x, const struct deliver_client *client,
+                      const struct outlook *outlook, const struct image_header *header)
 {
-    const struct deliver_client client = {
-        .fd = way->fd, .watch = way->watch, .shared = x->connection != NULL, .peer = x->peer};
     const struct deliver_load load = {
         .header = header->text,
         .header_size = header->size,
@@ -124,7 +116,7 @@ static bool hand_over(struct exchange *x, const struct way *way, const struct ou
         .mark = x->promise,
     };
     x->handed_over = true;
-    if (!deliver_send(server_deliverer(x->server), &client, &load)) {
+    if (!deliver_send(server_deliverer(x->server), client, &load)) {
         x->handed_over = false;
         exchange_release(x);
         return false;
@@ -133,27 +125,27 @@ static bool hand_over(struct exchange *x, const struct way *way, const struct ou
 }
 
 /* The whole image, laid out for the connection. */
-static bool send_whole(struct exchange *x, const struct way *way)
+static bool send_whole(struct exchange *x, const struct deliver_client *client)
 {
     struct image_header header;
-    const struct outlook outlook = look_ahead(way->fd);
+    const struct outlook outlook = look_ahead(client->fd);
     x->size = x->snapshot->image.size;
     x->status = MHD_HTTP_OK;
     image_header_whole(x->snapshot, outlook.mss, x->server->options.extra_mss, &header);
     note_hazard(x, &header.hazard);
     x->header_size = header.size;
     promising_make(x);
-    return hand_over(x, way, &outlook, &header);
+    return hand_over(x, client, &outlook, &header);
 }
 
-static bool send_part(struct exchange *x, const struct way *way)
+static bool send_part(struct exchange *x, const struct deliver_client *client)
 {
     struct image_header header;
-    const struct outlook outlook = look_ahead(way->fd);
+    const struct outlook outlook = look_ahead(client->fd);
     x->status = MHD_HTTP_PARTIAL_CONTENT;
     image_header_part(x->snapshot, x->first, x->size, &header);
     x->header_size = header.size;
-    return hand_over(x, way, &outlook, &header);
+    return hand_over(x, client, &outlook, &header);
 }
 
 /* libmicrohttpd closes its descriptor when it is told that there will be no answer; the connection
@@ -164,10 +156,10 @@ static enum MHD_Result answer_with_image(struct exchange *x)
     const char *range =
         MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE);
     int fd = guest != NULL ? fcntl(connection_fd(x->connection), F_DUPFD_CLOEXEC, 0) : -1;
-    const struct way way = {fd, NULL};
+    const struct deliver_client client = {.fd = fd, .shared = true, .peer = x->peer};
     bool part = range_parse(range, x->snapshot->image.size, &x->first, &x->size) == RANGE_ONE;
     if (fd >= 0) {
-        guest->taken = part ? send_part(x, &way) : send_whole(x, &way);
+        guest->taken = part ? send_part(x, &client) : send_whole(x, &client);
         if (guest->taken) {
             return MHD_NO;
         }
@@ -193,8 +185,9 @@ bool respond_at_once(struct server *server, const struct arrival *arrival)
     }
     x->request = (struct ota_request){ota_method_of(head->method), slot};
     x->snapshot = promising_supply(x);
-    const struct way way = {arrival->fd, arrival->watch};
-    bool sent = x->snapshot != NULL && send_whole(x, &way);
+    const struct deliver_client client = {
+        .fd = arrival->fd, .watch = arrival->watch, .peer = arrival->peer};
+    bool sent = x->snapshot != NULL && send_whole(x, &client);
     exchange_release(x);
     return sent;
 }

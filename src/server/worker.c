@@ -118,6 +118,8 @@ struct worker *worker_own(void)
 
 void worker_forget(struct worker *w, const struct arrival *arrival)
 {
-    loop_forget(w->loop, arrival->fd);
-    free(arrival->watch);
+    if (arrival->watch != NULL) {
+        loop_forget(w->loop, arrival->fd);
+        free(arrival->watch);
+    }
 }
