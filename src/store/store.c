@@ -35,8 +35,10 @@ struct store {
     struct slot slots[2];
 };
 
-/* A file system notes times in steps; a second write within one leaves no trace. */
-#define TRUSTED_SECONDS 2.0
+/* A file system notes times in steps; a second write within one leaves no trace. FAT's are of 2
+ * seconds; those that note fractions of a second go with the kernel's ticks, of 10 ms at most. */
+#define STEP_SECONDS 2.0
+#define TICK_SECONDS 0.1
 
 /* A file is left alone for so long after a change. Linkers write the headers last, so one that is
  * half written rarely parses; this is for the rest. */
@@ -134,7 +136,13 @@ static double age(const struct stat *status)
     const struct timespec *changed = &status->st_ctim;
     double seconds = (double)(now.tv_sec - changed->tv_sec) +
                      (double)(now.tv_nsec - changed->tv_nsec) / 1000000000.0;
-    return seconds < -1.0 ? TRUSTED_SECONDS : seconds;
+    return seconds < -1.0 ? STEP_SECONDS : seconds;
+}
+
+/* A change from now on will show in its times. */
+static bool is_old(const struct stat *status)
+{
+    return age(status) >= (status->st_ctim.tv_nsec != 0 ? TICK_SECONDS : STEP_SECONDS);
 }
 
 /* What was converted, and of which file; `fresh` is NULL when the image is the same as before. */
@@ -148,7 +156,7 @@ static void publish(struct slot *slot, struct counted *fresh, const struct stat 
         slot->current = fresh;
     }
     slot->seen = *status;
-    slot->settled = age(status) >= TRUSTED_SECONDS;
+    slot->settled = is_old(status);
     (void)pthread_mutex_unlock(&slot->lock);
     snapshot_release(old != NULL ? &old->snapshot : NULL);
 }

@@ -143,6 +143,22 @@ static void test_file_just_written_is_unsettled(void **state)
     snapshot_release(get());
 }
 
+/* While a second write might leave no trace in the file's times, each request has it converted. */
+static void test_file_is_trusted_soon(void **state)
+{
+    const struct timespec pause = {0, 200000000};
+    (void)state;
+    snapshot_release(get());
+    assert_null(store_peek(store, 1));
+    (void)nanosleep(&pause, NULL);
+    snapshot_release(get());
+    const struct snapshot *snapshot = store_peek(store, 1);
+    assert_non_null(snapshot);
+    snapshot_release(snapshot);
+    write_elf(0x40100010);
+    assert_null(store_peek(store, 1));
+}
+
 static void test_broken_and_missing_files(void **state)
 {
     const struct snapshot *snapshot = NULL;
@@ -272,6 +288,7 @@ int main(void)
         EACH(test_same_content_is_no_new_build),
         EACH(test_snapshot_outlives_the_store),
         EACH(test_file_just_written_is_unsettled),
+        EACH(test_file_is_trusted_soon),
         EACH(test_broken_and_missing_files),
         EACH(test_old_broken_file_is_no_file_in_the_making),
         EACH(test_promises),
