@@ -43,7 +43,8 @@ static const struct option_spec serve_options[] = {
 #define LOG_SECONDS 2
 /* Milliseconds between looks at what still runs. */
 #define DRAIN_TICK 20
-/* Milliseconds between looks at the address to listen on. */
+/* Milliseconds between looks at the address to listen on, when nothing tells of news or has just
+ * done so. */
 #define LOOK_TICK 1000
 
 struct serving {
@@ -211,9 +212,11 @@ static bool terminal_is_gone(void)
 static const char *wait_for_end(struct serving *s, int signal_fd)
 {
     for (;;) {
-        struct pollfd wait[] = {{signal_fd, POLLIN, 0}, {s->done_fd, POLLIN, 0}};
+        struct pollfd wait[] = {{signal_fd, POLLIN, 0},
+                                {s->done_fd, POLLIN, 0},
+                                {s->module->news(s->server), POLLIN, 0}};
         int tick = s->module->look(s->server) ? LOOK_TICK : -1;
-        if (poll(wait, 2, tick) <= 0) {
+        if (poll(wait, 3, tick) <= 0 || (wait[0].revents | wait[1].revents) == 0) {
             continue;
         }
         if (wait[1].revents != 0) {
@@ -262,6 +265,7 @@ static enum espimage_code start(struct serving *s, struct espimage_error *err)
     if (s->view == NULL) {
         return error_no_memory(err);
     }
+    options.progress = serve_view_follows(s->view);
     enum espimage_code code = server_module_load(&s->module, err);
     return code == ESPIMAGE_OK ? s->module->start(&options, &s->server, err) : code;
 }

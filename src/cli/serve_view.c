@@ -440,6 +440,11 @@ size_t serve_view_lost(struct serve_view *view)
     return lost;
 }
 
+bool serve_view_follows(const struct serve_view *view)
+{
+    return view->transfers != NULL;
+}
+
 bool serve_view_progress(struct serve_view *view, const struct server_event *event)
 {
     if (view->transfers == NULL || strcmp(event->method, "GET") != 0) {

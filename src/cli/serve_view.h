@@ -30,6 +30,8 @@ void serve_view_line(struct serve_view *view, FILE *stream, char *text);
 /* How many were lost so far. */
 size_t serve_view_lost(struct serve_view *view);
 
+/* It wants to know of progress. */
+bool serve_view_follows(const struct serve_view *view);
 /* For a SERVER_PROGRESS. True at the first of a download and then once a second at most. */
 bool serve_view_progress(struct serve_view *view, const struct server_event *event);
 /* For a SERVER_REQUEST, before its line. */

@@ -24,12 +24,12 @@ enum { TIME_WAIT = 6, CLOSE = 7, CLOSE_WAIT = 8, LAST_ACK = 9, CLOSING = 11 };
 /* After everything was acknowledged a client gets so long to close. */
 #define LINGER_SECONDS 5.0
 
-#define FIRST_LOOK    0.005
-#define PROGRESS_LOOK 0.250
-/* With many connections progress is looked at less often: as many looks a second at most. */
-#define LOOKS 1000.0
-/* And as many when they are near their end. */
-#define MOST_LOOKS 5000.0
+/* By then most fast clients have everything, and have left. */
+#define FIRST_LOOK 0.005
+/* The next when no event tells what happens; later ones after twice the time each. */
+#define NEXT_LOOK 0.250
+/* At most so much of the time after which a client has stalled. */
+#define IDLE_SHARE 8
 
 /* Reads of so many bytes at one go. */
 #define SCRAP  16384
@@ -42,7 +42,7 @@ enum { TIME_WAIT = 6, CLOSE = 7, CLOSE_WAIT = 8, LAST_ACK = 9, CLOSING = 11 };
 #define FIRST_PIECE 65536
 
 #define BUCKETS 4096 /* by address */
-#define REPORTS 256  /* told in one go */
+#define REPORTS 64   /* told in one go */
 /* In one turn: each may close a connection, and who asks meanwhile waits. */
 #define LOOKS_AT_ONCE 8
 
@@ -60,7 +60,10 @@ struct connection {
     uint64_t end;
     size_t unsent;  /* so much may wait in the kernel to be sent */
     bool awaited;   /* the loop tells of it */
+    bool near_end;  /* the loop tells when all is sent */
     bool shut;      /* our side is shut down */
+    bool sent;      /* all of it was, when it was last looked at */
+    bool empty;     /* nothing was left to be acknowledged then */
     bool peer_done; /* the client has closed its side */
     bool reset;
     uint64_t base;      /* acknowledged before */
@@ -68,8 +71,9 @@ struct connection {
     uint64_t delivered; /* of those */
     void *parcel;       /* NULL once ended */
     uint64_t mark;
-    double began;
-    double moved; /* when it last made progress */
+    uint64_t round; /* of deliver_look_all() that has seen it */
+    double moved;   /* when it was last seen to have made progress */
+    double wait;    /* seconds between its looks */
 };
 
 struct deliver {
@@ -79,6 +83,7 @@ struct deliver {
     pthread_mutex_t lock;     /* guards all that follows */
     struct wheel wheel;
     struct link addresses[BUCKETS];
+    uint64_t round;
     atomic_uint count;
 };
 
@@ -102,19 +107,24 @@ static struct link *bucket(struct deliver *d, const struct peer *peer)
 
 /* ---- one connection ---- */
 
-static double larger(double a, double b)
+static bool is_written(const struct connection *c)
 {
-    return a > b ? a : b;
+    return c->at == c->end;
 }
 
-static void tcp_info(struct connection *c, struct tcp_info *info)
+/* How much was ever acknowledged on it. */
+static uint64_t ask_kernel(struct connection *c)
 {
-    socklen_t size = sizeof *info;
-    bool known = getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, info, &size) == 0;
-    unsigned state = info->tcpi_state;
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    bool known = getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
+    unsigned state = info.tcpi_state;
     c->reset = c->reset || !known || state == CLOSE;
     c->peer_done = state == CLOSE_WAIT || state == LAST_ACK || state == CLOSING ||
                    state == TIME_WAIT || state == CLOSE;
+    c->sent = is_written(c) && info.tcpi_notsent_bytes == 0;
+    c->empty = c->sent && info.tcpi_unacked == 0;
+    return info.tcpi_bytes_acked;
 }
 
 /* Throws away what the client still sends; of one that floods, a part now. */
@@ -124,21 +134,6 @@ static void drain(const struct connection *c)
     ssize_t got = SCRAP;
     for (int i = 0; i < DRAINS && got == SCRAP; i++) {
         got = recv(c->fd, scrap, sizeof scrap, MSG_DONTWAIT);
-    }
-}
-
-static bool is_written(const struct connection *c)
-{
-    return c->at == c->end;
-}
-
-/* Not before all is sent: a FIN pushes what is queued up to the edge of the receiver's window, and
- * with it a partial segment, which would shift all later ones. */
-static void shut_when_sent(struct connection *c, const struct tcp_info *info)
-{
-    if (!c->shut && is_written(c) && info->tcpi_notsent_bytes == 0) {
-        (void)shutdown(c->fd, SHUT_WR);
-        c->shut = true;
     }
 }
 
@@ -166,8 +161,8 @@ static struct report end_parcel(struct connection *c, enum deliver_end how)
     return r;
 }
 
-static struct report look_at_progress(struct connection *c, uint64_t all_acked, bool empty,
-                                      double now, unsigned idle)
+static struct report look_at_progress(struct connection *c, uint64_t all_acked, double now,
+                                      unsigned idle)
 {
     uint64_t acked = all_acked > c->base ? all_acked - c->base : 0;
     uint64_t delivered = acked < c->expected ? acked : c->expected;
@@ -179,7 +174,7 @@ static struct report look_at_progress(struct connection *c, uint64_t all_acked, 
     if (c->delivered == c->expected) {
         return end_parcel(c, DELIVER_WHOLE);
     }
-    if (c->reset || (c->peer_done && is_written(c) && empty)) {
+    if (c->reset || (c->peer_done && c->empty)) {
         return end_parcel(c, DELIVER_GONE);
     }
     if (now - c->moved > idle) {
@@ -189,13 +184,13 @@ static struct report look_at_progress(struct connection *c, uint64_t all_acked, 
 }
 
 /* True when nothing is left to do for it. */
-static bool is_over(const struct connection *c, bool empty, double now, unsigned idle)
+static bool is_over(const struct connection *c, double now, unsigned idle)
 {
     if (c->parcel != NULL) {
         return false;
     }
-    double limit = empty ? LINGER_SECONDS : (double)idle;
-    return c->reset || (c->peer_done && empty) || now - c->moved > limit;
+    double limit = c->empty ? LINGER_SECONDS : (double)idle;
+    return c->reset || (c->peer_done && c->empty) || now - c->moved > limit;
 }
 
 static void forget(struct deliver *d, struct connection *c)
@@ -211,33 +206,28 @@ static void forget(struct deliver *d, struct connection *c)
     free(c);
 }
 
-/* When to look next: the end has no event of its own, so at half of what is left until it, as far
- * as the speed so far tells. */
-static double next_look(const struct deliver *d, const struct connection *c, bool empty, double now)
+/* Events tell what happens, but not that the client has everything when it does not leave then, nor
+ * that it has stalled. */
+static double next_look(const struct deliver *d, struct connection *c)
 {
-    double count = atomic_load(&d->count);
-    double soonest = larger(count / MOST_LOOKS, FIRST_LOOK);
-    double progress = larger(count / LOOKS, PROGRESS_LOOK);
-    if (!is_written(c) || (empty && c->shut)) {
-        return progress;
+    double wait = (double)d->options.idle_seconds / IDLE_SHARE;
+    if (c->parcel == NULL && c->empty) {
+        return LINGER_SECONDS;
     }
-    double passed = now - c->began;
-    double left = c->delivered == 0
-                      ? passed
-                      : passed / (double)c->delivered * (double)(c->expected - c->delivered) / 2;
-    return left < progress ? larger(left, soonest) : progress;
+    if (c->shut || !c->awaited) {
+        wait = c->wait < wait ? c->wait : wait;
+        c->wait = 2 * wait;
+    }
+    return wait;
 }
 
 static void told(void *context, uint32_t events);
 
 /* From now on the loop tells of it: of room to write into, of what the client sends, and of its
- * end. Without memory for that the next look tries again. */
+ * end. What is the case already is told too. Without memory for that the next look tries again. */
 static void await(const struct deliver *d, struct connection *c)
 {
-    uint32_t events = EPOLLIN | EPOLLRDHUP | EPOLLET | (is_written(c) ? 0 : EPOLLOUT);
-    if (c->awaited) {
-        return;
-    }
+    const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
     if (c->watch != NULL) {
         c->awaited = loop_change(d->options.loop, c->fd, events, c->watch);
         return;
@@ -254,8 +244,29 @@ static void await(const struct deliver *d, struct connection *c)
     }
 }
 
-/* How much the socket took; -1 and errno. The first pieces go by the conveyor: of a fast client,
- * and with few connections of all, that is the whole image. */
+/* Sees to it that the loop tells of its next step. This side is not shut down before all is sent: a
+ * FIN pushes what is queued up to the edge of the receiver's window, and with it a partial segment,
+ * which would shift all later ones. That all is sent is told as room when nothing may be unsent. */
+static void go_on(const struct deliver *d, struct connection *c)
+{
+    bool anew = !c->awaited;
+    if (c->sent && !c->shut) {
+        (void)shutdown(c->fd, SHUT_WR);
+        c->shut = true;
+    } else if (is_written(c) && !c->shut && !c->near_end) {
+        set_option(c->fd, TCP_NOTSENT_LOWAT, 1);
+        c->near_end = true;
+        anew = true;
+    }
+    if (anew) {
+        drain(c); /* the request is still there, and would be told */
+        await(d, c);
+    }
+}
+
+/* How much the socket took; -1: nothing. errno is EAGAIN when there is no room left. The first
+ * pieces go by the conveyor: of a fast client, and with few connections of all, that is the whole
+ * image. */
 static ssize_t write_some(struct deliver *d, const struct connection *c)
 {
     size_t left = (size_t)(c->end - c->at);
@@ -268,6 +279,7 @@ static ssize_t write_some(struct deliver *d, const struct connection *c)
         }
     }
     off_t at = (off_t)c->at;
+    errno = 0; /* it may take less than there is room for, and does not say why */
     return sendfile(c->fd, c->file->fd, &at, left);
 }
 
@@ -275,38 +287,40 @@ static ssize_t write_some(struct deliver *d, const struct connection *c)
  * last one go, and still no partial one at the edge of the receiver's window. */
 static void write_on(struct deliver *d, struct connection *c)
 {
-    ssize_t sent = 1;
-    while (!is_written(c) && (sent > 0 || (sent < 0 && errno == EINTR))) {
-        sent = write_some(d, c);
+    bool room = true;
+    while (!is_written(c) && room && !c->reset) {
+        ssize_t sent = write_some(d, c);
+        room = errno != EAGAIN;
         c->at += sent > 0 ? (uint64_t)sent : 0;
+        c->reset = sent == 0 || (sent < 0 && room && errno != EINTR);
     }
     if (is_written(c)) {
         set_option(c->fd, TCP_NODELAY, 1);
-    } else {
-        c->reset = c->reset || sent == 0 || errno != EAGAIN;
     }
+}
+
+static struct report leave(struct deliver *d, struct connection *c, struct report r)
+{
+    r.left = true;
+    r.peer = c->peer;
+    drain(c); /* what is left unread would make the close a reset */
+    forget(d, c);
+    return r;
 }
 
 /* One look. With `ends` it frees `c` when it is over: only a turn does that. */
 static struct report look(struct deliver *d, struct connection *c, double now, bool ends)
 {
-    struct tcp_info info = {0};
     struct report r = {.parcel = NULL};
-    tcp_info(c, &info);
-    bool empty = is_written(c) && info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0;
+    uint64_t acked = ask_kernel(c);
     if (c->parcel != NULL) {
-        r = look_at_progress(c, info.tcpi_bytes_acked, empty, now, d->options.idle_seconds);
+        r = look_at_progress(c, acked, now, d->options.idle_seconds);
     }
-    if (ends && is_over(c, empty, now, d->options.idle_seconds)) {
-        drain(c); /* what is left unread would make the close a reset */
-        r.left = true;
-        r.peer = c->peer;
-        forget(d, c);
-    } else {
-        shut_when_sent(c, &info);
-        await(d, c);
-        wheel_put(&d->wheel, &c->turn, now, next_look(d, c, empty, now));
+    if (ends && is_over(c, now, d->options.idle_seconds)) {
+        return leave(d, c, r);
     }
+    go_on(d, c);
+    wheel_put(&d->wheel, &c->turn, now, next_look(d, c));
     return r;
 }
 
@@ -330,6 +344,13 @@ static size_t note(struct report *reports, size_t count, const struct report *r)
     return count;
 }
 
+static void tell_all(const struct deliver *d, const struct report *reports, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        tell(d, &reports[i]);
+    }
+}
+
 void deliver_look(struct deliver *d, const struct peer *peer, uint64_t mark)
 {
     struct report reports[REPORTS];
@@ -338,19 +359,58 @@ void deliver_look(struct deliver *d, const struct peer *peer, uint64_t mark)
     (void)pthread_mutex_lock(&d->telling);
     (void)pthread_mutex_lock(&d->lock);
     struct link *head = bucket(d, peer);
-    for (struct link *link = head->next; link != head && count < REPORTS;) {
+    for (struct link *link = head->next; link != head && count < REPORTS; link = link->next) {
         struct connection *c = of_address(link);
-        link = link->next;
         if (c->mark == mark && peer_same_address(&c->peer, peer)) {
             struct report r = look(d, c, now, false);
             count = note(reports, count, &r);
         }
     }
     (void)pthread_mutex_unlock(&d->lock);
-    for (size_t i = 0; i < count; i++) {
-        tell(d, &reports[i]);
-    }
+    tell_all(d, reports, count);
     (void)pthread_mutex_unlock(&d->telling);
+}
+
+/* Looks at some that this round has not seen yet, from a bucket on; returns the bucket to go on
+ * with. */
+static size_t look_at_some(struct deliver *d, size_t at, uint64_t round, double now)
+{
+    struct report reports[REPORTS];
+    size_t seen = 0;
+    size_t count = 0;
+    (void)pthread_mutex_lock(&d->telling);
+    (void)pthread_mutex_lock(&d->lock);
+    for (; at < BUCKETS; at++) {
+        struct link *head = &d->addresses[at];
+        struct link *link = head->next;
+        for (; link != head && seen < REPORTS; link = link->next) {
+            struct connection *c = of_address(link);
+            if (c->parcel != NULL && c->round < round) {
+                struct report r = look(d, c, now, false);
+                count = note(reports, count, &r);
+                c->round = round;
+                seen++;
+            }
+        }
+        if (link != head) {
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&d->lock);
+    tell_all(d, reports, count);
+    (void)pthread_mutex_unlock(&d->telling);
+    return at;
+}
+
+void deliver_look_all(struct deliver *d)
+{
+    double now = now_seconds();
+    (void)pthread_mutex_lock(&d->lock);
+    uint64_t round = ++d->round;
+    (void)pthread_mutex_unlock(&d->lock);
+    for (size_t at = 0; at < BUCKETS;) {
+        at = look_at_some(d, at, round, now);
+    }
 }
 
 /* ---- turns ---- */
@@ -368,14 +428,12 @@ void deliver_turn(struct deliver *d)
         count = note(reports, count, &r);
     }
     (void)pthread_mutex_unlock(&d->lock);
-    for (size_t i = 0; i < count; i++) {
-        tell(d, &reports[i]);
-    }
+    tell_all(d, reports, count);
     (void)pthread_mutex_unlock(&d->telling);
 }
 
-/* Something has happened on a connection. How far the client is, is looked at when it is due; here
- * only when all is written, or when the client may be about to leave. */
+/* Something has happened on a connection. As long as there is more to write, and when only the end
+ * is awaited, nobody looks how far the client is, unless it may be about to leave. */
 static void told(void *context, uint32_t events)
 {
     struct connection *c = context;
@@ -386,12 +444,13 @@ static void told(void *context, uint32_t events)
     (void)pthread_mutex_lock(&d->lock);
     if (!is_written(c)) {
         write_on(d, c);
-        leaving = leaving || c->reset || is_written(c);
     }
-    if ((events & EPOLLIN) != 0) {
+    if (!leaving && (events & EPOLLIN) != 0) {
         drain(c);
     }
-    if (leaving) {
+    if (leaving && c->parcel == NULL && c->empty) {
+        r = leave(d, c, r);
+    } else if (leaving || c->reset || (is_written(c) && !c->shut)) {
         r = look(d, c, now_seconds(), true);
     }
     (void)pthread_mutex_unlock(&d->lock);
@@ -461,8 +520,8 @@ static struct connection *connection_new(struct deliver *d, const struct deliver
     c->fd = client->fd;
     c->shared = client->shared;
     c->peer = client->peer;
-    c->began = now_seconds();
-    c->moved = c->began;
+    c->moved = now_seconds();
+    c->wait = NEXT_LOOK;
     list_init(&c->turn);
     c->watch = client->watch;
     if (c->watch != NULL) {
@@ -485,7 +544,8 @@ static void limit_unsent(const struct deliver *d, struct connection *c)
 static void add(struct deliver *d, struct connection *c)
 {
     (void)pthread_mutex_lock(&d->lock);
-    (void)atomic_fetch_add(&d->count, 1);
+    bool first = atomic_fetch_add(&d->count, 1) == 0;
+    c->round = d->round;
     list_add_first(bucket(d, &c->peer), &c->address);
     wheel_put(&d->wheel, &c->turn, c->moved, FIRST_LOOK);
     if (!is_written(c) || d->options.prompt) { /* others may be over before the first look */
@@ -494,6 +554,9 @@ static void add(struct deliver *d, struct connection *c)
     (void)pthread_mutex_unlock(&d->lock);
     if (own != d) {
         loop_wake(d->options.loop);
+    }
+    if (first) {
+        d->options.busy(d->options.context);
     }
 }
 

@@ -34,12 +34,14 @@ struct deliver_options {
     size_t unsent;     /* bytes that may wait in the kernel to be sent, of all connections */
     bool prompt;       /* ends are found at once; otherwise with others, some milliseconds later */
     unsigned idle_seconds; /* without progress; also the longest wait for a client to close */
-    /* All are called within turns, deliver_look() and deliver_free(). `delivered` counts what the
-     * client has acknowledged, header included. */
+    /* These are called within turns, looks and deliver_free(). `delivered` counts what the client
+     * has acknowledged, header included. Progress is told by looks. */
     void (*progress)(void *parcel, uint64_t delivered);
     void (*end)(void *parcel, uint64_t delivered, enum deliver_end how);
     void (*left)(void *context, const struct peer *peer); /* the connection is closed */
-    void *context;                                        /* for left() */
+    /* Within deliver_send() and deliver_finish(): there is a connection, and was none before. */
+    void (*busy)(void *context);
+    void *context; /* for left() and busy() */
 };
 
 /* NULL when there is no memory or descriptor. */
@@ -83,6 +85,9 @@ bool deliver_finish(struct deliver *d, const struct deliver_client *client);
 /* Looks now at the connections of an address with this mark; the ends that there are to tell are
  * told before it returns. */
 void deliver_look(struct deliver *d, const struct peer *peer, uint64_t mark);
+
+/* Looks how far all of them are: nobody does otherwise. From one thread at a time. */
+void deliver_look_all(struct deliver *d);
 
 /* Connections that are still open. */
 unsigned deliver_count(const struct deliver *d);

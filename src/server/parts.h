@@ -5,6 +5,7 @@
 
 #include "server/board.h"
 #include "server/exchange.h"
+#include "server/limits.h"
 #include "server/listen.h"
 #include "server/rate.h"
 #include "server/sandbox.h"
@@ -19,11 +20,12 @@
 struct server {
     struct server_options options;
     struct listener listener;
+    int news;             /* of interfaces, when the listener is watched; or -1 */
     int null;             /* /dev/null; -1: cannot be opened */
     struct cidr *allowed; /* owned */
     unsigned connections;
     unsigned address_connections;
-    unsigned processors;
+    struct limits limits;
     char protection[SANDBOX_TEXT];
     bool closed;
     struct rates *rates;   /* NULL: no limit */
@@ -55,6 +57,10 @@ void server_tell(struct server *server, const struct server_event *event);
 void server_tell_exchange(struct exchange *x, enum server_event_kind kind, bool complete);
 
 struct deliver *server_deliverer(struct server *server);
+/* Connections that get an answer, or are about to end. */
+unsigned server_deliveries(const struct server *server);
+/* Looks how far they are, and tells it. For one thread. */
+void server_look_at_deliveries(const struct server *server);
 
 /* promising.c: what HEAD announced is what GET gets. */
 /* For the exchange's snapshot, unless it is what was promised before. */

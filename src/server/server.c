@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "server/interface_news.h"
 #include "server/parts.h"
 #include "server/token.h"
 
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,7 +22,6 @@
 #define REQUEST_MEMORY 65536
 #define STACK_SIZE     131072
 #define PROMISE_LIMIT  16384
-#define MOST_THREADS   64
 /* Descriptors for everything that is not a connection: ELF files, images, threads. */
 #define SPARE_DESCRIPTORS 128
 /* Of one address, unless asked for otherwise: a workshop behind one router is an address too. */
@@ -31,8 +30,6 @@
 #define FEW_WAITING 16
 /* With fewer places, one that has become free must not stay taken for a moment. */
 #define MANY 1024
-/* Bytes of images that may wait in the kernel to be sent. */
-#define UNSENT ((size_t)128 << 20)
 /* Between two lines about new connections that have to wait. */
 #define FULL_SECONDS 60.0
 /* A client may send so many seconds' worth of its rate at once. */
@@ -99,6 +96,28 @@ struct deliver *server_deliverer(struct server *server)
         worker = server->workers[turn % server->worker_count];
     }
     return worker_deliver(worker);
+}
+
+unsigned server_deliveries(const struct server *server)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        count += deliver_count(worker_deliver(server->workers[i]));
+    }
+    return count;
+}
+
+void server_look_at_deliveries(const struct server *server)
+{
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        deliver_look_all(worker_deliver(server->workers[i]));
+    }
+}
+
+static void on_busy(void *context)
+{
+    const struct server *server = context;
+    status_busy(server->status);
 }
 
 static void on_admit(void *context, const struct arrival *arrival)
@@ -211,25 +230,6 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 
 /* ---- start ---- */
 
-static unsigned processors(void)
-{
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : (unsigned)count;
-}
-
-/* As many as the system allows; two processes with as many would not be served better by fewer. */
-static unsigned descriptors(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
-        return 1024;
-    }
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-    (void)getrlimit(RLIMIT_NOFILE, &limit);
-    return limit.rlim_cur > 1048576 ? 1048576 : (unsigned)limit.rlim_cur;
-}
-
 static enum espimage_code start_daemon(struct server *server, struct espimage_error *err)
 {
     server->daemon = MHD_start_daemon(
@@ -258,14 +258,14 @@ static enum espimage_code no_thread(struct espimage_error *err)
 static void settle_limits(struct server *server)
 {
     const struct server_options *o = &server->options;
-    unsigned most = descriptors();
+    server->limits = limits_settle();
+    unsigned most = server->limits.descriptors;
     most = most > 2 * SPARE_DESCRIPTORS ? most - SPARE_DESCRIPTORS : most / 2;
     server->connections = o->connections != 0 && o->connections < most ? o->connections : most;
     unsigned half = server->connections > 1 ? server->connections / 2 : 1;
     unsigned usual = half < ADDRESS_CONNECTIONS ? half : ADDRESS_CONNECTIONS;
     unsigned wanted = o->address_connections != 0 ? o->address_connections : usual;
     server->address_connections = wanted < server->connections ? wanted : server->connections;
-    server->processors = processors();
 }
 
 /* Without a whole request: a quarter, some in any case, and never so many that others find no
@@ -279,7 +279,7 @@ static unsigned may_wait(const struct server *server)
 
 static enum espimage_code make_workers(struct server *server, struct espimage_error *err)
 {
-    unsigned count = server->processors;
+    unsigned count = server->limits.processors;
     const struct door_options door = {.listening = server->listener.fd,
                                       .census = server->census,
                                       .waiting = may_wait(server) / count + 1,
@@ -293,12 +293,13 @@ static enum espimage_code make_workers(struct server *server, struct espimage_er
                                       .full = on_full,
                                       .context = server};
     const struct deliver_options deliver = {.null = server->null,
-                                            .unsent = UNSENT / count,
+                                            .unsent = server->limits.unsent / count,
                                             .prompt = server->address_connections < MANY,
                                             .idle_seconds = server->options.idle_seconds,
                                             .progress = promising_progress,
                                             .end = promising_end,
                                             .left = on_left,
+                                            .busy = on_busy,
                                             .context = server};
     server->workers = calloc(count, sizeof(struct worker *));
     if (server->workers == NULL) {
@@ -426,6 +427,9 @@ static void stop_parts(struct server *server)
     if (server->null >= 0) {
         (void)close(server->null);
     }
+    if (server->news >= 0) {
+        (void)close(server->news);
+    }
     tell_left_out(server, server->log_limit.left_out);
     (void)pthread_mutex_destroy(&server->lock);
     rates_free(server->rates);
@@ -444,6 +448,7 @@ static enum espimage_code server_start(const struct server_options *options, str
     server->options = *options;
     server->listener.fd = -1;
     server->null = -1;
+    server->news = -1;
     (void)pthread_mutex_init(&server->lock, NULL);
     enum espimage_code code = check_options(server, err);
     if (code == ESPIMAGE_OK) {
@@ -452,6 +457,7 @@ static enum espimage_code server_start(const struct server_options *options, str
     if (code == ESPIMAGE_OK) {
         settle_limits(server);
         server->null = open("/dev/null", O_WRONLY | O_CLOEXEC); /* later there is no right to */
+        server->news = server->listener.watched ? interface_news_open() : -1;
         confine(server);
         code = start_parts(server, err);
     }
@@ -474,22 +480,19 @@ static struct server_facts server_facts(const struct server *server)
                                  .protection = server->protection};
 }
 
-static bool is_busy(const struct server *server)
+static int server_news(const struct server *server)
 {
-    unsigned count = 0;
-    for (unsigned i = 0; i < server->worker_count; i++) {
-        count += deliver_count(worker_deliver(server->workers[i]));
-    }
-    return count > 0;
+    return server->news;
 }
 
 static bool server_look(struct server *server)
 {
     char text[160];
+    bool news = interface_news_take(server->news);
     if (listen_look(&server->listener, text, sizeof text)) {
         server_notice(server, text);
     }
-    return server->listener.watched;
+    return server->listener.watched && (news || server->news < 0);
 }
 
 static unsigned server_close(struct server *server)
@@ -505,12 +508,12 @@ static void server_stop(struct server *server, unsigned seconds)
 {
     const struct timespec tick = {0, 10000000};
     close_listener(server);
-    for (unsigned i = 0; i < seconds * 100 && is_busy(server); i++) {
+    for (unsigned i = 0; i < seconds * 100 && server_deliveries(server) > 0; i++) {
         (void)nanosleep(&tick, NULL);
     }
     stop_parts(server);
 }
 
 __attribute__((visibility("default"))) extern const struct server_module espimagetool_server;
-const struct server_module espimagetool_server = {server_start, server_facts, server_notice,
-                                                  server_look,  server_close, server_stop};
+const struct server_module espimagetool_server = {
+    server_start, server_facts, server_notice, server_news, server_look, server_close, server_stop};

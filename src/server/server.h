@@ -60,6 +60,7 @@ struct server_options {
     unsigned address_connections; /* of one address, at most; 0: see facts */
     unsigned rate;                /* requests a second of one address; 0: any */
     uint16_t extra_mss; /* to keep clear of hazards at, beside the connection's own; or 0 */
+    bool progress;      /* the callback wants to know of it, up to four times a second */
     struct store *store;
     /* Called from the server's threads, one event at a time. */
     void (*event)(void *context, const struct server_event *event);
@@ -88,8 +89,10 @@ struct server_module {
     struct server_facts (*facts)(const struct server *server);
     /* A line for the log, in turn with the events. */
     void (*notice)(struct server *server, const char *text);
-    /* To be called every second or so as long as it returns true, and not from two threads: says so
-     * when the address to listen on goes away or comes back. */
+    /* A descriptor, the server's, that can be read when look() has something to look at; or -1. */
+    int (*news)(const struct server *server);
+    /* Says so when the address to listen on goes away or comes back. To be called at first, when
+     * there is news, and after a second when it returned true; not from two threads. */
     bool (*look)(struct server *server);
     /* No new connections. Returns how many requests are still being answered; may be called
      * again. */

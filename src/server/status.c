@@ -16,6 +16,8 @@
 #define TICK_SECONDS 1.0
 /* News within this time go out together. */
 #define PAUSE_NANOSECONDS 30000000L
+/* Looks at how far a delivery is, of all of them: with thousands each is looked at less often. */
+#define LOOKS_PER_SECOND 4000.0
 
 /* Someone who waits for a text, or has it. */
 struct look {
@@ -37,7 +39,8 @@ struct status {
     bool news;
     bool stop;
     /* The thread's. */
-    double looked; /* at the slots */
+    double looked;   /* at the slots */
+    double followed; /* when it was last looked how far the deliveries are */
     struct board_slot slots[2];
     struct board_view all; /* room for everything */
 };
@@ -98,16 +101,48 @@ static void serve_looks(struct status *s, struct look *looks)
 
 /* ---- the thread ---- */
 
+/* Somebody wants to know how far the deliveries are, all the time. */
+static bool is_followed(const struct status *s)
+{
+    return s->server->options.progress || events_count(s->events) > 0;
+}
+
+/* The earliest time to look again how far they are. */
+static double next_follow(const struct status *s)
+{
+    double wait = server_deliveries(s->server) / LOOKS_PER_SECOND;
+    return s->followed + (wait > BOARD_PROGRESS_SECONDS ? wait : BOARD_PROGRESS_SECONDS);
+}
+
+/* When there is something to do in any case; 0: not before somebody says so. */
+static double next_work(const struct status *s, double since)
+{
+    double tick = events_count(s->events) > 0 ? since + TICK_SECONDS : 0;
+    double follow = is_followed(s) && server_deliveries(s->server) > 0 ? next_follow(s) : tick;
+    return tick > 0 && tick < follow ? tick : follow;
+}
+
 /* With the lock held; returns with it. */
 static void wait_for_work(struct status *s)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)TICK_SECONDS;
+    double since = now_seconds();
     int late = 0;
     while (s->looks == NULL && !s->news && !s->stop && late == 0) {
-        late = events_count(s->events) > 0 ? pthread_cond_timedwait(&s->work, &s->lock, &until)
-                                           : pthread_cond_wait(&s->work, &s->lock);
+        double at = next_work(s, since);
+        const struct timespec until = {(time_t)at, (long)((at - (double)(time_t)at) * 1e9)};
+        late = at > 0 ? pthread_cond_timedwait(&s->work, &s->lock, &until)
+                      : pthread_cond_wait(&s->work, &s->lock);
+    }
+}
+
+/* How far the deliveries are is only looked at for those who want to know: it costs more than to
+ * deliver a little. */
+static void follow(struct status *s, bool asked)
+{
+    double now = now_seconds();
+    if ((asked || is_followed(s)) && now >= next_follow(s)) {
+        s->followed = now;
+        server_look_at_deliveries(s->server);
     }
 }
 
@@ -125,6 +160,7 @@ static void work(struct status *s, struct look *looks)
         s->looked = now_seconds();
         slots_look(s->server, s->slots);
     }
+    follow(s, looks != NULL);
     catch_up(s);
     if (looks != NULL) {
         serve_looks(s, looks);
@@ -230,6 +266,16 @@ void status_news(struct status *s)
     }
     (void)pthread_mutex_lock(&s->lock);
     s->news = true;
+    (void)pthread_cond_signal(&s->work);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+void status_busy(struct status *s)
+{
+    if (!is_followed(s)) {
+        return;
+    }
+    (void)pthread_mutex_lock(&s->lock);
     (void)pthread_cond_signal(&s->work);
     (void)pthread_mutex_unlock(&s->lock);
 }

@@ -36,6 +36,8 @@ unsigned status_listeners(const struct status *status);
 
 /* There is something new on the board. From any thread. */
 void status_news(struct status *status);
+/* Images are being delivered, and were not before. From any thread. */
+void status_busy(struct status *status);
 
 /* libmicrohttpd's request for a route; and when it calls again. */
 enum MHD_Result status_respond(struct exchange *x, enum status_route route);

@@ -2,6 +2,7 @@
 """serve: what it says, what it serves when files change, how it ends."""
 
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -12,7 +13,7 @@ import time
 import pytest
 
 from image import Image, assert_image_of
-from tool import BAD_INPUT, NO_INPUT, OK, UNAVAILABLE, USAGE, assert_refused
+from tool import BAD_INPUT, NO_INPUT, OK, PROGRAM, UNAVAILABLE, USAGE, assert_refused
 
 GET = b"GET /user%d.bin HTTP/1.0\r\n\r\n"
 # struct linger: on, 0 seconds. The close is a reset then.
@@ -486,6 +487,40 @@ def test_request_in_small_pieces(serve, firmware):
             time.sleep(0.001)
         got = s.recv(1000)
     assert got.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+# ---- what it costs ----
+
+def wake_ups(server):
+    """How often its threads had something to do after they had waited."""
+    texts = [(task / "status").read_text() for task in
+             pathlib.Path(f"/proc/{server.process.pid}/task").iterdir()]
+    return sum(int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", t, re.M).group(1)) for t in texts)
+
+
+@pytest.mark.skipif("tsan" in PROGRAM, reason="the thread sanitizer has a thread that wakes")
+def test_nothing_wakes_it_while_nobody_asks(serve, firmware):
+    server = serve("--bind", "127.0.0.1", firmware.path("2MB-c1.large"))
+    server.get("/user1.bin")
+    server.wait_for("GET /user1.bin user1 200")
+    time.sleep(0.5)
+    before = wake_ups(server)
+    time.sleep(2.5)
+    assert wake_ups(server) == before
+
+
+@pytest.mark.skipif("tsan" in PROGRAM, reason="the thread sanitizer has a thread that wakes")
+def test_nobody_watches_a_slow_reader_for_nothing(serve, firmware):
+    server = serve("--bind", "127.0.0.1", firmware.path("2MB-c1.large"))
+    with server.connect(receive_buffer=4096) as s:
+        s.sendall(GET % 1)
+        s.recv(1000)
+        time.sleep(0.5)
+        before = wake_ups(server)
+        for _ in range(50):
+            s.recv(1000)
+            time.sleep(0.05)
+        assert wake_ups(server) - before <= 2  # four a second when somebody looks
 
 
 # ---- progress ----

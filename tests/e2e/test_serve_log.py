@@ -79,7 +79,7 @@ def interrupted(server):
         s.connect(("127.0.0.1", server.port))
         s.sendall(b"GET /user1.bin HTTP/1.0\r\n\r\n")
         s.recv(1000)
-        server.wait_for('"event":"progress"')
+        server.wait_for(f'"event":"progress",.*"client_port":{s.getsockname()[1]},')
         s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
 

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/limits.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define MOST_PROCESSORS  64
+#define MOST_DESCRIPTORS 1048576
+#define FEW_DESCRIPTORS  1024
+/* Where the kernel does not say how much it has, as in most containers. */
+#define SOME_UNSENT ((size_t)64 << 20)
+
+static unsigned processors(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > MOST_PROCESSORS ? MOST_PROCESSORS : (unsigned)count;
+}
+
+/* Two processes with as many as the system allows would not be served better by fewer. */
+static unsigned descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return FEW_DESCRIPTORS;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur > MOST_DESCRIPTORS ? MOST_DESCRIPTORS : (unsigned)limit.rlim_cur;
+}
+
+/* Half of what TCP may have before the kernel begins to save: all connections of this computer
+ * share it. */
+static size_t unsent(void)
+{
+    char text[64] = "";
+    FILE *file = fopen("/proc/sys/net/ipv4/tcp_mem", "re"); /* three numbers of pages */
+    if (file != NULL) {
+        (void)!fgets(text, sizeof text, file);
+        (void)fclose(file);
+    }
+    unsigned long pages = strtoul(text, NULL, 10);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return pages > 0 && pages < SIZE_MAX / page ? pages * page / 2 : SOME_UNSENT;
+}
+
+struct limits limits_settle(void)
+{
+    return (struct limits){
+        .processors = processors(), .descriptors = descriptors(), .unsent = unsent()};
+}
