@@ -36,7 +36,7 @@ enum { TIME_WAIT = 6, CLOSE = 7, CLOSE_WAIT = 8, LAST_ACK = 9, CLOSING = 11 };
 #define DRAINS 16
 
 /* Some of a device's windows, so that it never waits for this thread. */
-#define LEAST_UNSENT 98304
+#define LEAST_UNSENT 32768
 
 /* Small, so that the client has something to read while the rest is put into the socket. */
 #define FIRST_PIECE 65536
@@ -228,6 +228,9 @@ static void told(void *context, uint32_t events);
 static void await(const struct deliver *d, struct connection *c)
 {
     const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    if (!c->awaited) {
+        drain(c); /* the request is still there */
+    }
     if (c->watch != NULL) {
         c->awaited = loop_change(d->options.loop, c->fd, events, c->watch);
         return;
@@ -244,24 +247,38 @@ static void await(const struct deliver *d, struct connection *c)
     }
 }
 
+/* That all is sent is told as room when nothing may be unsent. */
+static void await_sent(const struct deliver *d, struct connection *c)
+{
+    set_option(c->fd, TCP_NOTSENT_LOWAT, 1);
+    c->near_end = true;
+    await(d, c);
+}
+
 /* Sees to it that the loop tells of its next step. This side is not shut down before all is sent: a
  * FIN pushes what is queued up to the edge of the receiver's window, and with it a partial segment,
- * which would shift all later ones. That all is sent is told as room when nothing may be unsent. */
+ * which would shift all later ones. */
 static void go_on(const struct deliver *d, struct connection *c)
 {
-    bool anew = !c->awaited;
     if (c->sent && !c->shut) {
         (void)shutdown(c->fd, SHUT_WR);
         c->shut = true;
-    } else if (is_written(c) && !c->shut && !c->near_end) {
-        set_option(c->fd, TCP_NOTSENT_LOWAT, 1);
-        c->near_end = true;
-        anew = true;
     }
-    if (anew) {
-        drain(c); /* the request is still there, and would be told */
+    if (is_written(c) && !c->shut && !c->near_end) {
+        await_sent(d, c);
+    } else if (!c->awaited) {
         await(d, c);
     }
+}
+
+/* Of what goes by the conveyor, which takes in vain what there is no room for: all of it, or what
+ * may be unsent and a receiver's first window. */
+static size_t next_piece(const struct connection *c)
+{
+    size_t left = (size_t)(c->end - c->at);
+    size_t most = left <= c->unsent ? left : FIRST_PIECE + c->unsent;
+    most = c->at == c->begin && left <= c->unsent ? FIRST_PIECE : most;
+    return left < most ? left : most;
 }
 
 /* How much the socket took; -1: nothing. errno is EAGAIN when there is no room left. The first
@@ -270,17 +287,19 @@ static void go_on(const struct deliver *d, struct connection *c)
 static ssize_t write_some(struct deliver *d, const struct connection *c)
 {
     size_t left = (size_t)(c->end - c->at);
+    off_t at = (off_t)c->at;
     if (own == d && !c->awaited) {
-        size_t most = c->at == c->begin ? FIRST_PIECE : c->unsent;
-        ssize_t sent =
-            conveyor_send(&d->conveyor, c->fd, c->file->data + c->at, left < most ? left : most);
+        ssize_t sent = conveyor_send(&d->conveyor, c->fd, c->file->data + c->at, next_piece(c));
         if (sent >= 0 || errno != ENOSYS) {
             return sent;
         }
     }
-    off_t at = (off_t)c->at;
-    errno = 0; /* it may take less than there is room for, and does not say why */
-    return sendfile(c->fd, c->file->fd, &at, left);
+    errno = 0;
+    ssize_t sent = sendfile(c->fd, c->file->fd, &at, left);
+    if (sent > 0 && (size_t)sent < left) {
+        errno = EAGAIN; /* nearly always: what was interrupted goes on at the next look */
+    }
+    return sent;
 }
 
 /* Writes what the socket takes. With TCP_CORK only full segments leave; TCP_NODELAY on top lets the
@@ -312,6 +331,9 @@ static struct report leave(struct deliver *d, struct connection *c, struct repor
 static struct report look(struct deliver *d, struct connection *c, double now, bool ends)
 {
     struct report r = {.parcel = NULL};
+    if (ends && !is_written(c)) {
+        write_on(d, c);
+    }
     uint64_t acked = ask_kernel(c);
     if (c->parcel != NULL) {
         r = look_at_progress(c, acked, now, d->options.idle_seconds);
@@ -442,7 +464,8 @@ static void told(void *context, uint32_t events)
     bool leaving = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     (void)pthread_mutex_lock(&d->telling);
     (void)pthread_mutex_lock(&d->lock);
-    if (!is_written(c)) {
+    bool writes = !is_written(c);
+    if (writes) {
         write_on(d, c);
     }
     if (!leaving && (events & EPOLLIN) != 0) {
@@ -450,8 +473,10 @@ static void told(void *context, uint32_t events)
     }
     if (leaving && c->parcel == NULL && c->empty) {
         r = leave(d, c, r);
-    } else if (leaving || c->reset || (is_written(c) && !c->shut)) {
+    } else if (leaving || c->reset || (!writes && !c->shut)) {
         r = look(d, c, now_seconds(), true);
+    } else if (writes && is_written(c)) {
+        await_sent(d, c);
     }
     (void)pthread_mutex_unlock(&d->lock);
     tell(d, &r);
@@ -547,10 +572,10 @@ static void add(struct deliver *d, struct connection *c)
     bool first = atomic_fetch_add(&d->count, 1) == 0;
     c->round = d->round;
     list_add_first(bucket(d, &c->peer), &c->address);
-    wheel_put(&d->wheel, &c->turn, c->moved, FIRST_LOOK);
     if (!is_written(c) || d->options.prompt) { /* others may be over before the first look */
         await(d, c);
     }
+    wheel_put(&d->wheel, &c->turn, c->moved, is_written(c) ? FIRST_LOOK : next_look(d, c));
     (void)pthread_mutex_unlock(&d->lock);
     if (own != d) {
         loop_wake(d->options.loop);

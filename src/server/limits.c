@@ -44,7 +44,7 @@ static size_t unsent(void)
     }
     unsigned long pages = strtoul(text, NULL, 10);
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    return pages > 0 && pages < SIZE_MAX / page ? pages * page / 2 : SOME_UNSENT;
+    return pages > 0 && pages < SIZE_MAX / page ? pages * page / 4 * 3 : SOME_UNSENT;
 }
 
 struct limits limits_settle(void)
