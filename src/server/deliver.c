@@ -66,7 +66,6 @@ struct connection {
     bool empty;     /* nothing was left to be acknowledged then */
     bool peer_done; /* the client has closed its side */
     bool reset;
-    uint64_t base;      /* acknowledged before */
     uint64_t expected;  /* bytes that are to be acknowledged */
     uint64_t delivered; /* of those */
     void *parcel;       /* NULL once ended */
@@ -112,7 +111,7 @@ static bool is_written(const struct connection *c)
     return c->at == c->end;
 }
 
-/* How much was ever acknowledged on it. */
+/* How much the client has acknowledged. */
 static uint64_t ask_kernel(struct connection *c)
 {
     struct tcp_info info = {0};
@@ -161,10 +160,9 @@ static struct report end_parcel(struct connection *c, enum deliver_end how)
     return r;
 }
 
-static struct report look_at_progress(struct connection *c, uint64_t all_acked, double now,
+static struct report look_at_progress(struct connection *c, uint64_t acked, double now,
                                       unsigned idle)
 {
-    uint64_t acked = all_acked > c->base ? all_acked - c->base : 0;
     uint64_t delivered = acked < c->expected ? acked : c->expected;
     bool moved = delivered > c->delivered;
     if (moved) {
@@ -596,7 +594,6 @@ bool deliver_send(struct deliver *d, const struct deliver_client *client,
     c->begin = load->first;
     c->at = load->first;
     c->end = load->first + load->size;
-    c->base = load->acknowledged;
     c->expected = load->header_size + load->size;
     c->parcel = load->parcel;
     c->mark = load->mark;

@@ -62,16 +62,16 @@ struct deliver_client {
     struct peer peer;
 };
 
-/* What is sent: a header, far below the smallest MSS, and a part of a file. */
+/* All that is ever sent on a connection: a header, far below the smallest MSS, and a part of a
+ * file. */
 struct deliver_load {
     const char *header; /* needed during the call only */
     size_t header_size;
     const struct memory_file *file; /* must stay until end() */
     uint64_t first;
     uint64_t size;
-    uint64_t acknowledged; /* of the connection, before (tcpi_bytes_acked) */
-    void *parcel;          /* end() is called once for it */
-    uint64_t mark;         /* for deliver_look() */
+    void *parcel;  /* end() is called once for it */
+    uint64_t mark; /* for deliver_look() */
 };
 
 /* The connection is deliver's from here on, and closed when it is over. What comes of it is thrown

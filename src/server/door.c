@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "server/deferral.h"
 #include "server/loop.h"
 
 #include <errno.h>
@@ -11,11 +12,14 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Accepted in one go, before anybody is answered: the kernel's queue is short, and who finds it
- * full tries again after a second. */
+/* Accepted in one go, before they are answered: the kernel's queue is short, and who finds it full
+ * tries again after a second. */
 #define ACCEPTS 1024
 /* When there is no descriptor left, new connections wait so long in the kernel. */
 #define PAUSE_SECONDS 0.050
+
+/* A request that comes so long after its connection did so over a network. */
+#define LATE_SECONDS 0.0005
 
 /* Told of what is new only: what was looked at stays in the socket. */
 #define FIRST_EVENTS ((uint32_t)(EPOLLIN | EPOLLRDHUP | EPOLLET))
@@ -160,9 +164,14 @@ static void look(struct visitor *v, bool last)
     }
 }
 
+/* Something has come of one that was looked at before. */
 static void told(void *context, uint32_t events)
 {
-    look(context, (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0);
+    struct visitor *v = context;
+    double now = now_seconds();
+    deferral_note(v->door->options.deferral,
+                  now - v->since > LATE_SECONDS ? NEWCOMER_LATE : NEWCOMER_ALONE, now);
+    look(v, (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0);
 }
 
 static const char *unwelcome(enum census_answer answer)
@@ -251,12 +260,13 @@ static void pause_accepting(struct door *d)
     d->paused = now_seconds() + PAUSE_SECONDS;
 }
 
-/* Those who have come, the first of them first. */
-static struct visitor *accept_all(struct door *d)
+/* Of those who have come so many at most, the first of them first. */
+static struct visitor *accept_some(struct door *d, int most, bool *more)
 {
     struct visitor *first = NULL;
     struct visitor **end = &first;
-    for (int i = 0; i < ACCEPTS; i++) {
+    *more = true;
+    for (int i = 0; i < most && *more; i++) {
         union any_address address;
         socklen_t size = sizeof address;
         int fd = accept4(d->options.listening, &address.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -266,21 +276,36 @@ static struct visitor *accept_all(struct door *d)
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             d->options.full(d->options.context, errno);
             pause_accepting(d);
-            break;
+            *more = false;
         } else if (errno != EINTR && errno != ECONNABORTED) {
-            break;
+            *more = false;
         }
     }
     return first;
 }
 
-static void accept_some(struct door *d)
+/* True when there was any. */
+static bool look_at_all(struct visitor *next)
 {
-    struct visitor *next = accept_all(d);
+    bool any = next != NULL;
     while (next != NULL) {
         struct visitor *v = next;
         next = v->next;
         look(v, false);
+    }
+    return any;
+}
+
+/* The first does not wait for whether there are others. */
+static void let_in(struct door *d)
+{
+    bool more = false;
+    unsigned waiting = d->waiting;
+    bool answered = look_at_all(accept_some(d, 1, &more)) && d->waiting <= waiting;
+    if (more && look_at_all(accept_some(d, ACCEPTS, &more))) {
+        deferral_note(d->options.deferral, NEWCOMERS, now_seconds());
+    } else if (answered) {
+        deferral_note(d->options.deferral, NEWCOMER_ALONE, now_seconds());
     }
 }
 
@@ -318,7 +343,7 @@ void door_turn(struct door *d)
         end_the_late(d);
     }
     if (more) {
-        accept_some(d);
+        let_in(d);
     }
 }
 

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+struct deferral;
 struct door;
 struct loop;
 struct watch;
@@ -29,8 +30,9 @@ struct arrival {
 };
 
 struct door_options {
-    struct loop *loop;     /* borrowed: connections are watched there */
-    int listening;         /* borrowed; several doors may share it */
+    struct loop *loop;         /* borrowed: connections are watched there */
+    int listening;             /* borrowed; several doors may share it, */
+    struct deferral *deferral; /* and this of it */
     struct census *census; /* borrowed: who comes in is counted, and leaves it when closed here */
     unsigned waiting;      /* whose request is not whole; beyond it the oldest has to go */
     const struct cidr *allowed; /* borrowed; others are closed without an answer */

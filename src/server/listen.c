@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
-#include <netinet/tcp.h>
 #include <netpacket/packet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,14 +183,6 @@ static bool describe(struct listener *out)
     return true;
 }
 
-/* For a second the kernel keeps a connection until its request comes: nobody is woken for less,
- * and who only knocks costs next to nothing. */
-static void wait_for_requests(int fd)
-{
-    const int seconds = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
-}
-
 /* ---- systemd's ---- */
 
 #define FIRST_PASSED 3
@@ -283,9 +274,6 @@ enum espimage_code listen_on(const char *where, uint16_t port, struct listener *
     enum espimage_code code = passed > 0 ? take_passed(passed, out, err)
                                          : listen_at(interface ? address : where,
                                                      interface ? where : NULL, port, out, err);
-    if (code == ESPIMAGE_OK) {
-        wait_for_requests(out->fd);
-    }
     if (code == ESPIMAGE_OK && !describe(out)) {
         code = cannot_listen(where, port, errno, err);
     }

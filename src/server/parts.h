@@ -4,6 +4,7 @@
 #define SERVER_PARTS_H
 
 #include "server/board.h"
+#include "server/deferral.h"
 #include "server/exchange.h"
 #include "server/limits.h"
 #include "server/listen.h"
@@ -20,9 +21,10 @@
 struct server {
     struct server_options options;
     struct listener listener;
-    int news;             /* of interfaces, when the listener is watched; or -1 */
-    int null;             /* /dev/null; -1: cannot be opened */
-    struct cidr *allowed; /* owned */
+    struct deferral *deferral; /* of its socket */
+    int news;                  /* of interfaces, when the listener is watched; or -1 */
+    int null;                  /* /dev/null; -1: cannot be opened */
+    struct cidr *allowed;      /* owned */
     unsigned connections;
     unsigned address_connections;
     struct limits limits;

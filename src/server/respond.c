@@ -9,7 +9,7 @@
 #include "server/token.h"
 
 #include <fcntl.h>
-#include <linux/tcp.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,20 +35,13 @@ static struct guest *guest_of(struct MHD_Connection *connection)
     return info != NULL ? info->socket_context : NULL;
 }
 
-/* What the kernel tells of a connection before the answer. */
-struct outlook {
-    uint16_t mss; /* 0 when it is not known */
-    uint64_t acknowledged;
-};
-
-static struct outlook look_ahead(int fd)
+/* The size of the segments that will be sent; 0 when it is not known. */
+static uint16_t segment_size(int fd)
 {
-    struct tcp_info info = {0};
-    socklen_t size = sizeof info;
-    bool known = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
-    return (struct outlook){
-        .mss = known && info.tcpi_snd_mss <= UINT16_MAX ? (uint16_t)info.tcpi_snd_mss : 0,
-        .acknowledged = info.tcpi_bytes_acked};
+    int mss = 0;
+    socklen_t size = sizeof mss;
+    bool known = getsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, &size) == 0;
+    return known && mss > 0 && mss <= UINT16_MAX ? (uint16_t)mss : 0;
 }
 
 /* ---- answers ---- */
@@ -103,7 +96,7 @@ enum MHD_Result respond_without(struct exchange *x, unsigned status, const char 
 /* The connection is deliver.c's from here on. It sends from the snapshot itself: no connection has
  * a copy. */
 static bool hand_over(struct exchange *x, const struct deliver_client *client,
-                      const struct outlook *outlook, const struct image_header *header)
+                      const struct image_header *header)
 {
     const struct deliver_load load = {
         .header = header->text,
@@ -111,7 +104,6 @@ static bool hand_over(struct exchange *x, const struct deliver_client *client,
         .file = &x->snapshot->image,
         .first = x->first,
         .size = x->request.method == OTA_HEAD ? 0 : x->size,
-        .acknowledged = outlook->acknowledged,
         .parcel = exchange_keep(x),
         .mark = x->promise,
     };
@@ -128,24 +120,23 @@ static bool hand_over(struct exchange *x, const struct deliver_client *client,
 static bool send_whole(struct exchange *x, const struct deliver_client *client)
 {
     struct image_header header;
-    const struct outlook outlook = look_ahead(client->fd);
     x->size = x->snapshot->image.size;
     x->status = MHD_HTTP_OK;
-    image_header_whole(x->snapshot, outlook.mss, x->server->options.extra_mss, &header);
+    image_header_whole(x->snapshot, segment_size(client->fd), x->server->options.extra_mss,
+                       &header);
     note_hazard(x, &header.hazard);
     x->header_size = header.size;
     promising_make(x);
-    return hand_over(x, client, &outlook, &header);
+    return hand_over(x, client, &header);
 }
 
 static bool send_part(struct exchange *x, const struct deliver_client *client)
 {
     struct image_header header;
-    const struct outlook outlook = look_ahead(client->fd);
     x->status = MHD_HTTP_PARTIAL_CONTENT;
     image_header_part(x->snapshot, x->first, x->size, &header);
     x->header_size = header.size;
-    return hand_over(x, client, &outlook, &header);
+    return hand_over(x, client, &header);
 }
 
 /* libmicrohttpd closes its descriptor when it is told that there will be no answer; the connection

@@ -281,6 +281,7 @@ static enum espimage_code make_workers(struct server *server, struct espimage_er
 {
     unsigned count = server->limits.processors;
     const struct door_options door = {.listening = server->listener.fd,
+                                      .deferral = server->deferral,
                                       .census = server->census,
                                       .waiting = may_wait(server) / count + 1,
                                       .head_seconds = server->options.head_seconds,
@@ -329,14 +330,16 @@ static enum espimage_code start_parts(struct server *server, struct espimage_err
 {
     const struct server_options *o = &server->options;
     const struct rate rate = {o->rate, (double)o->rate * BURST_SECONDS};
+    server->deferral = deferral_new(server->listener.fd);
     server->census = census_new(server->connections, server->address_connections);
     server->rates = o->rate > 0 ? rates_new(&rate) : NULL;
     server->promises = promises_new(o->promise_seconds, PROMISE_LIMIT);
     server->converter = converter_new(o->store, respond_converted);
     server->board = board_new();
     server->status = server->board != NULL ? status_new(server) : NULL;
-    if (server->census == NULL || server->promises == NULL || server->converter == NULL ||
-        server->status == NULL || (o->rate > 0 && server->rates == NULL)) {
+    if (server->deferral == NULL || server->census == NULL || server->promises == NULL ||
+        server->converter == NULL || server->status == NULL ||
+        (o->rate > 0 && server->rates == NULL)) {
         return no_thread(err);
     }
     enum espimage_code code = make_workers(server, err);
@@ -417,6 +420,7 @@ static void stop_parts(struct server *server)
     for (unsigned i = 0; i < server->worker_count; i++) {
         worker_free(server->workers[i]);
     }
+    deferral_free(server->deferral);
     census_free(server->census);
     status_free(server->status);
     board_free(server->board);
