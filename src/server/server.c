@@ -326,7 +326,7 @@ static enum espimage_code start_workers(const struct server *server, struct espi
     return ESPIMAGE_OK;
 }
 
-static enum espimage_code start_parts(struct server *server, struct espimage_error *err)
+static bool make_parts(struct server *server)
 {
     const struct server_options *o = &server->options;
     const struct rate rate = {o->rate, (double)o->rate * BURST_SECONDS};
@@ -334,19 +334,27 @@ static enum espimage_code start_parts(struct server *server, struct espimage_err
     server->census = census_new(server->connections, server->address_connections);
     server->rates = o->rate > 0 ? rates_new(&rate) : NULL;
     server->promises = promises_new(o->promise_seconds, PROMISE_LIMIT);
-    server->converter = converter_new(o->store, respond_converted);
     server->board = board_new();
-    server->status = server->board != NULL ? status_new(server) : NULL;
-    if (server->deferral == NULL || server->census == NULL || server->promises == NULL ||
-        server->converter == NULL || server->status == NULL ||
-        (o->rate > 0 && server->rates == NULL)) {
-        return no_thread(err);
+    return server->deferral != NULL && server->census != NULL && server->promises != NULL &&
+           server->board != NULL && (o->rate == 0 || server->rates != NULL);
+}
+
+/* Threads come last, each after what it uses, and those to whom requests come behind all others. */
+static enum espimage_code start_parts(struct server *server, struct espimage_error *err)
+{
+    if (!make_parts(server)) {
+        return error_no_memory(err);
     }
     enum espimage_code code = make_workers(server, err);
-    if (code == ESPIMAGE_OK) {
-        code = start_daemon(server, err);
+    if (code != ESPIMAGE_OK) {
+        return code;
     }
-    /* Last: from then on requests come. */
+    server->converter = converter_new(server->options.store, respond_converted);
+    server->status = status_new(server);
+    if (server->converter == NULL || server->status == NULL) {
+        return no_thread(err);
+    }
+    code = start_daemon(server, err);
     return code == ESPIMAGE_OK ? start_workers(server, err) : code;
 }
 
