@@ -43,8 +43,8 @@ static const struct option_spec serve_options[] = {
 #define LOG_SECONDS 2
 /* Milliseconds between looks at what still runs. */
 #define DRAIN_TICK 20
-/* Milliseconds between looks at the address to listen on, when nothing tells of news or has just
- * done so. */
+/* Milliseconds between looks at the address to listen on while there is news, or nothing tells of
+ * it. */
 #define LOOK_TICK 1000
 
 struct serving {
@@ -212,10 +212,10 @@ static bool terminal_is_gone(void)
 static const char *wait_for_end(struct serving *s, int signal_fd)
 {
     for (;;) {
+        int tick = s->module->look(s->server) ? LOOK_TICK : -1;
         struct pollfd wait[] = {{signal_fd, POLLIN, 0},
                                 {s->done_fd, POLLIN, 0},
-                                {s->module->news(s->server), POLLIN, 0}};
-        int tick = s->module->look(s->server) ? LOOK_TICK : -1;
+                                {tick < 0 ? s->module->news(s->server) : -1, POLLIN, 0}};
         if (poll(wait, 3, tick) <= 0 || (wait[0].revents | wait[1].revents) == 0) {
             continue;
         }

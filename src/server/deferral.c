@@ -9,9 +9,9 @@
 #include <sys/socket.h>
 
 /* After several at once. */
-#define CROWD_SECONDS 0.1
+#define CROWD_HOLD_SECONDS 0.1
 /* Over a network requests always come later than their connections. */
-#define LATE_SECONDS 60.0
+#define LATE_HOLD_SECONDS 60.0
 /* One may have had something else to do. */
 #define LATE_IN_A_ROW 2
 
@@ -61,10 +61,10 @@ void deferral_note(struct deferral *d, enum newcomers who, double now)
 {
     (void)pthread_mutex_lock(&d->lock);
     switch (who) {
-    case NEWCOMERS: hold(d, now + CROWD_SECONDS); break;
+    case NEWCOMERS: hold(d, now + CROWD_HOLD_SECONDS); break;
     case NEWCOMER_LATE:
         if (!d->on && ++d->late >= LATE_IN_A_ROW) {
-            hold(d, now + LATE_SECONDS);
+            hold(d, now + LATE_HOLD_SECONDS);
         }
         break;
     case NEWCOMER_ALONE:

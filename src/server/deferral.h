@@ -9,8 +9,8 @@
 struct deferral;
 
 enum newcomers {
-    NEWCOMER_ALONE, /* one, whose request was there, and nobody else wants in */
-    NEWCOMER_LATE,  /* whose request came some time later */
+    NEWCOMER_ALONE, /* one, who asked or left at once, and nobody else wants in */
+    NEWCOMER_LATE,  /* who asked or left some time later */
     NEWCOMERS       /* several at once */
 };
 

@@ -17,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The kernel's names, which netinet/tcp.h has and linux/tcp.h, with all of tcp_info, has not. */
@@ -26,10 +27,10 @@ enum { TIME_WAIT = 6, CLOSE = 7, CLOSE_WAIT = 8, LAST_ACK = 9, CLOSING = 11 };
 
 /* By then most fast clients have everything, and have left. */
 #define FIRST_LOOK 0.005
-/* The next when no event tells what happens; later ones after twice the time each. */
-#define NEXT_LOOK 0.250
-/* At most so much of the time after which a client has stalled. */
-#define IDLE_SHARE 8
+/* Then events tell what happens; a look finds who has stalled. */
+#define NEXT_LOOK 8.0
+/* Without memory for events. */
+#define RETRY_LOOK 0.250
 
 /* Reads of so many bytes at one go. */
 #define SCRAP  16384
@@ -72,7 +73,6 @@ struct connection {
     uint64_t mark;
     uint64_t round; /* of deliver_look_all() that has seen it */
     double moved;   /* when it was last seen to have made progress */
-    double wait;    /* seconds between its looks */
 };
 
 struct deliver {
@@ -204,19 +204,12 @@ static void forget(struct deliver *d, struct connection *c)
     free(c);
 }
 
-/* Events tell what happens, but not that the client has everything when it does not leave then, nor
- * that it has stalled. */
-static double next_look(const struct deliver *d, struct connection *c)
+static double next_look(const struct connection *c)
 {
-    double wait = (double)d->options.idle_seconds / IDLE_SHARE;
-    if (c->parcel == NULL && c->empty) {
-        return LINGER_SECONDS;
+    if (!c->awaited) {
+        return RETRY_LOOK;
     }
-    if (c->shut || !c->awaited) {
-        wait = c->wait < wait ? c->wait : wait;
-        c->wait = 2 * wait;
-    }
-    return wait;
+    return c->parcel == NULL && c->empty ? LINGER_SECONDS : NEXT_LOOK;
 }
 
 static void told(void *context, uint32_t events);
@@ -325,22 +318,25 @@ static struct report leave(struct deliver *d, struct connection *c, struct repor
     return r;
 }
 
-/* One look. With `ends` it frees `c` when it is over: only a turn does that. */
-static struct report look(struct deliver *d, struct connection *c, double now, bool ends)
+/* One look. In a turn it is also one of those that are due, writes on, and frees `c` when it is
+ * over. */
+static struct report look(struct deliver *d, struct connection *c, double now, bool turn)
 {
     struct report r = {.parcel = NULL};
-    if (ends && !is_written(c)) {
+    if (turn && !is_written(c)) {
         write_on(d, c);
     }
     uint64_t acked = ask_kernel(c);
     if (c->parcel != NULL) {
         r = look_at_progress(c, acked, now, d->options.idle_seconds);
     }
-    if (ends && is_over(c, now, d->options.idle_seconds)) {
+    if (turn && is_over(c, now, d->options.idle_seconds)) {
         return leave(d, c, r);
     }
     go_on(d, c);
-    wheel_put(&d->wheel, &c->turn, now, next_look(d, c));
+    if (turn) {
+        wheel_put(&d->wheel, &c->turn, now, next_look(c));
+    }
     return r;
 }
 
@@ -371,65 +367,74 @@ static void tell_all(const struct deliver *d, const struct report *reports, size
     }
 }
 
-void deliver_look(struct deliver *d, const struct peer *peer, uint64_t mark)
+/* Whom a round of looks is for: all that still get something, or some of an address. */
+struct round {
+    uint64_t number;
+    double now;
+    const struct peer *peer; /* NULL: all */
+    uint64_t mark;
+};
+
+static bool is_of_round(const struct connection *c, const struct round *r)
 {
-    struct report reports[REPORTS];
-    size_t count = 0;
-    double now = now_seconds();
-    (void)pthread_mutex_lock(&d->telling);
-    (void)pthread_mutex_lock(&d->lock);
-    struct link *head = bucket(d, peer);
-    for (struct link *link = head->next; link != head && count < REPORTS; link = link->next) {
-        struct connection *c = of_address(link);
-        if (c->mark == mark && peer_same_address(&c->peer, peer)) {
-            struct report r = look(d, c, now, false);
-            count = note(reports, count, &r);
-        }
-    }
-    (void)pthread_mutex_unlock(&d->lock);
-    tell_all(d, reports, count);
-    (void)pthread_mutex_unlock(&d->telling);
+    return c->parcel != NULL && c->round < r->number &&
+           (r->peer == NULL || (c->mark == r->mark && peer_same_address(&c->peer, r->peer)));
 }
 
-/* Looks at some that this round has not seen yet, from a bucket on; returns the bucket to go on
- * with. */
-static size_t look_at_some(struct deliver *d, size_t at, uint64_t round, double now)
+/* Looks at some of a bucket; true when that was all. */
+static bool look_at_some(struct deliver *d, struct link *head, const struct round *round)
 {
     struct report reports[REPORTS];
     size_t seen = 0;
     size_t count = 0;
     (void)pthread_mutex_lock(&d->telling);
     (void)pthread_mutex_lock(&d->lock);
-    for (; at < BUCKETS; at++) {
-        struct link *head = &d->addresses[at];
-        struct link *link = head->next;
-        for (; link != head && seen < REPORTS; link = link->next) {
-            struct connection *c = of_address(link);
-            if (c->parcel != NULL && c->round < round) {
-                struct report r = look(d, c, now, false);
-                count = note(reports, count, &r);
-                c->round = round;
-                seen++;
-            }
-        }
-        if (link != head) {
-            break;
+    struct link *link = head->next;
+    for (; link != head && seen < REPORTS; link = link->next) {
+        struct connection *c = of_address(link);
+        if (is_of_round(c, round)) {
+            struct report r = look(d, c, round->now, false);
+            count = note(reports, count, &r);
+            c->round = round->number;
+            seen++;
         }
     }
     (void)pthread_mutex_unlock(&d->lock);
     tell_all(d, reports, count);
     (void)pthread_mutex_unlock(&d->telling);
-    return at;
+    return link == head;
+}
+
+/* The thread that serves them has the locks in between: who takes a lock again at once keeps others
+ * out. */
+static void look_at_bucket(struct deliver *d, struct link *head, const struct round *round)
+{
+    const struct timespec pause = {0, 50000};
+    while (!look_at_some(d, head, round)) {
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+static struct round next_round(struct deliver *d, const struct peer *peer, uint64_t mark)
+{
+    struct round round = {.now = now_seconds(), .peer = peer, .mark = mark};
+    (void)pthread_mutex_lock(&d->lock);
+    round.number = ++d->round;
+    (void)pthread_mutex_unlock(&d->lock);
+    return round;
+}
+
+void deliver_look(struct deliver *d, const struct peer *peer, uint64_t mark)
+{
+    const struct round round = next_round(d, peer, mark);
+    look_at_bucket(d, bucket(d, peer), &round);
 }
 
 void deliver_look_all(struct deliver *d)
 {
-    double now = now_seconds();
-    (void)pthread_mutex_lock(&d->lock);
-    uint64_t round = ++d->round;
-    (void)pthread_mutex_unlock(&d->lock);
-    for (size_t at = 0; at < BUCKETS;) {
-        at = look_at_some(d, at, round, now);
+    const struct round round = next_round(d, NULL, 0);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        look_at_bucket(d, &d->addresses[i], &round);
     }
 }
 
@@ -452,8 +457,8 @@ void deliver_turn(struct deliver *d)
     (void)pthread_mutex_unlock(&d->telling);
 }
 
-/* Something has happened on a connection. As long as there is more to write, and when only the end
- * is awaited, nobody looks how far the client is, unless it may be about to leave. */
+/* Something has happened on a connection. As long as there is more to write nobody looks how far
+ * the client is, unless it may be about to leave. */
 static void told(void *context, uint32_t events)
 {
     struct connection *c = context;
@@ -463,7 +468,7 @@ static void told(void *context, uint32_t events)
     (void)pthread_mutex_lock(&d->telling);
     (void)pthread_mutex_lock(&d->lock);
     bool writes = !is_written(c);
-    if (writes) {
+    if (writes && !leaving) { /* or the look does */
         write_on(d, c);
     }
     if (!leaving && (events & EPOLLIN) != 0) {
@@ -471,7 +476,7 @@ static void told(void *context, uint32_t events)
     }
     if (leaving && c->parcel == NULL && c->empty) {
         r = leave(d, c, r);
-    } else if (leaving || c->reset || (!writes && !c->shut)) {
+    } else if (leaving || c->reset || (!writes && c->parcel != NULL)) {
         r = look(d, c, now_seconds(), true);
     } else if (writes && is_written(c)) {
         await_sent(d, c);
@@ -544,7 +549,6 @@ static struct connection *connection_new(struct deliver *d, const struct deliver
     c->shared = client->shared;
     c->peer = client->peer;
     c->moved = now_seconds();
-    c->wait = NEXT_LOOK;
     list_init(&c->turn);
     c->watch = client->watch;
     if (c->watch != NULL) {
@@ -573,7 +577,7 @@ static void add(struct deliver *d, struct connection *c)
     if (!is_written(c) || d->options.prompt) { /* others may be over before the first look */
         await(d, c);
     }
-    wheel_put(&d->wheel, &c->turn, c->moved, is_written(c) ? FIRST_LOOK : next_look(d, c));
+    wheel_put(&d->wheel, &c->turn, c->moved, is_written(c) ? FIRST_LOOK : next_look(c));
     (void)pthread_mutex_unlock(&d->lock);
     if (own != d) {
         loop_wake(d->options.loop);

@@ -39,7 +39,8 @@ struct deliver_options {
     void (*progress)(void *parcel, uint64_t delivered);
     void (*end)(void *parcel, uint64_t delivered, enum deliver_end how);
     void (*left)(void *context, const struct peer *peer); /* the connection is closed */
-    /* Within deliver_send() and deliver_finish(): there is a connection, and was none before. */
+    /* Within deliver_send() and deliver_finish(): there is a connection here, and was none before.
+     */
     void (*busy)(void *context);
     void *context; /* for left() and busy() */
 };
@@ -86,7 +87,7 @@ bool deliver_finish(struct deliver *d, const struct deliver_client *client);
  * told before it returns. */
 void deliver_look(struct deliver *d, const struct peer *peer, uint64_t mark);
 
-/* Looks how far all of them are: nobody does otherwise. From one thread at a time. */
+/* Looks how far all of them are; nobody does regularly otherwise. */
 void deliver_look_all(struct deliver *d);
 
 /* Connections that are still open. */

@@ -19,7 +19,7 @@
 #define PAUSE_SECONDS 0.050
 
 /* A request that comes so long after its connection did so over a network. */
-#define LATE_SECONDS 0.0005
+#define NETWORK_SECONDS 0.0005
 
 /* Told of what is new only: what was looked at stays in the socket. */
 #define FIRST_EVENTS ((uint32_t)(EPOLLIN | EPOLLRDHUP | EPOLLET))
@@ -31,6 +31,7 @@ struct visitor {
     struct link place;    /* among those who wait */
     struct watch *watch;  /* owned; NULL: it has just come */
     int fd;
+    bool heard; /* something came of it after it was accepted */
     double since;
     union any_address address;
     socklen_t address_size;
@@ -168,9 +169,12 @@ static void look(struct visitor *v, bool last)
 static void told(void *context, uint32_t events)
 {
     struct visitor *v = context;
-    double now = now_seconds();
-    deferral_note(v->door->options.deferral,
-                  now - v->since > LATE_SECONDS ? NEWCOMER_LATE : NEWCOMER_ALONE, now);
+    if (!v->heard) {
+        double now = now_seconds();
+        deferral_note(v->door->options.deferral,
+                      now - v->since > NETWORK_SECONDS ? NEWCOMER_LATE : NEWCOMER_ALONE, now);
+        v->heard = true;
+    }
     look(v, (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0);
 }
 

@@ -10,8 +10,10 @@
 #define MOST_PROCESSORS  64
 #define MOST_DESCRIPTORS 1048576
 #define FEW_DESCRIPTORS  1024
-/* Where the kernel does not say how much it has, as in most containers. */
+/* At most, where the kernel does not say how much it has, as in most containers. */
 #define SOME_UNSENT ((size_t)64 << 20)
+/* Of the memory there is: the same part of it as by the kernel's usual figures. */
+#define USUAL_UNSENT(memory) ((memory) / 256 * 9)
 
 static unsigned processors(void)
 {
@@ -32,19 +34,28 @@ static unsigned descriptors(void)
     return limit.rlim_cur > MOST_DESCRIPTORS ? MOST_DESCRIPTORS : (unsigned)limit.rlim_cur;
 }
 
-/* Half of what TCP may have before the kernel begins to save: all connections of this computer
- * share it. */
+static size_t some_unsent(size_t page)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    size_t usual = pages > 0 && (unsigned long)pages < SIZE_MAX / page
+                       ? USUAL_UNSENT((size_t)pages * page)
+                       : SOME_UNSENT;
+    return usual < SOME_UNSENT ? usual : SOME_UNSENT;
+}
+
+/* Three quarters of what TCP may have before the kernel begins to save: all connections of this
+ * computer share it. */
 static size_t unsent(void)
 {
     char text[64] = "";
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
     FILE *file = fopen("/proc/sys/net/ipv4/tcp_mem", "re"); /* three numbers of pages */
     if (file != NULL) {
         (void)!fgets(text, sizeof text, file);
         (void)fclose(file);
     }
     unsigned long pages = strtoul(text, NULL, 10);
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    return pages > 0 && pages < SIZE_MAX / page ? pages * page / 4 * 3 : SOME_UNSENT;
+    return pages > 0 && pages < SIZE_MAX / page ? pages * page / 4 * 3 : some_unsent(page);
 }
 
 struct limits limits_settle(void)

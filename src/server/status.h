@@ -36,7 +36,7 @@ unsigned status_listeners(const struct status *status);
 
 /* There is something new on the board. From any thread. */
 void status_news(struct status *status);
-/* Images are being delivered, and were not before. From any thread. */
+/* There are answers on their way, and were none before. From any thread. */
 void status_busy(struct status *status);
 
 /* libmicrohttpd's request for a route; and when it calls again. */

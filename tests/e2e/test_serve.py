@@ -479,6 +479,37 @@ def test_slow_reader_holds_up_nobody(serve, tool, firmware):
     assert got.endswith(wanted)
 
 
+def read_with_pauses(s):
+    """So slowly that the server has to wait for room."""
+    got = b""
+    while part := s.recv(32768):
+        got += part
+        time.sleep(0.01)
+    return got
+
+
+def test_who_has_everything_is_told_of_before_it_leaves(serve, firmware):
+    server = serve(firmware.path("2MB-c1.large"))
+    with server.connect(receive_buffer=65536) as s:
+        s.sendall(GET % 1)
+        assert len(read_with_pauses(s)) > 590596
+        begin = time.monotonic()
+        server.wait_for("590596 of 590596 bytes")
+        assert time.monotonic() - begin < 2
+    assert server.stop() == OK
+
+
+def test_who_has_closed_its_side_gets_everything(serve, tool, firmware):
+    server = serve(firmware.path("2MB-c1.large"))
+    wanted = converted(tool, firmware.path("2MB-c1.large"), 1, "-fs", "2MB-c1")
+    with server.connect(receive_buffer=4096) as s:
+        s.sendall(GET % 1)
+        s.shutdown(socket.SHUT_WR)
+        assert read_with_pauses(s).endswith(wanted)
+    server.wait_for("590596 of 590596 bytes")
+    assert server.stop() == OK
+
+
 def test_request_in_small_pieces(serve, firmware):
     server = serve(firmware.path("1MB.app1"))
     with server.connect() as s:
