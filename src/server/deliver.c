@@ -262,25 +262,15 @@ static void go_on(const struct deliver *d, struct connection *c)
     }
 }
 
-/* Of what goes by the conveyor, which takes in vain what there is no room for: all of it, or what
- * may be unsent and a receiver's first window. */
-static size_t next_piece(const struct connection *c)
-{
-    size_t left = (size_t)(c->end - c->at);
-    size_t most = left <= c->unsent ? left : FIRST_PIECE + c->unsent;
-    most = c->at == c->begin && left <= c->unsent ? FIRST_PIECE : most;
-    return left < most ? left : most;
-}
-
-/* How much the socket took; -1: nothing. errno is EAGAIN when there is no room left. The first
- * pieces go by the conveyor: of a fast client, and with few connections of all, that is the whole
- * image. */
+/* How much the socket took; -1: nothing. errno is EAGAIN when there is no room left. What may wait
+ * in the kernel as a whole goes by the conveyor, which takes in vain what there is no room for. */
 static ssize_t write_some(struct deliver *d, const struct connection *c)
 {
     size_t left = (size_t)(c->end - c->at);
     off_t at = (off_t)c->at;
-    if (own == d && !c->awaited) {
-        ssize_t sent = conveyor_send(&d->conveyor, c->fd, c->file->data + c->at, next_piece(c));
+    if (own == d && !c->awaited && left <= c->unsent) {
+        size_t size = c->at == c->begin && left > FIRST_PIECE ? FIRST_PIECE : left;
+        ssize_t sent = conveyor_send(&d->conveyor, c->fd, c->file->data + c->at, size);
         if (sent >= 0 || errno != ENOSYS) {
             return sent;
         }

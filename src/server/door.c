@@ -12,9 +12,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Accepted in one go, before they are answered: the kernel's queue is short, and who finds it full
- * tries again after a second. */
+/* Accepted in one go. The kernel's queue is short, and who finds it full tries again after a
+ * second: so between the answers to a few all others are accepted. */
 #define ACCEPTS 1024
+#define ANSWERS 64
 /* When there is no descriptor left, new connections wait so long in the kernel. */
 #define PAUSE_SECONDS 0.050
 
@@ -27,7 +28,7 @@
 /* A connection whose request is not known to be whole. */
 struct visitor {
     struct door *door;
-    struct visitor *next; /* of those who have just come */
+    struct visitor *next; /* newcomer */
     struct link place;    /* among those who wait */
     struct watch *watch;  /* owned; NULL: it has just come */
     int fd;
@@ -41,9 +42,11 @@ struct door {
     struct door_options options;
     struct watch bell; /* rings when somebody wants in */
     bool rung;
-    struct link visitors; /* wait in the loop, the oldest first */
-    unsigned waiting;     /* how many those are */
-    double paused;        /* until then nobody is accepted; 0: they are */
+    struct visitor *newcomers; /* not looked at yet, the first of them first */
+    struct visitor **last;     /* where the next one goes */
+    struct link visitors;      /* wait in the loop, the oldest first */
+    unsigned waiting;          /* how many those are */
+    double paused;             /* until then nobody is accepted; 0: they are */
     uint8_t bytes[HEAD_LONGEST];
 };
 
@@ -219,9 +222,7 @@ static const char *enter(struct door *d, const struct peer *peer)
     return unwelcome(answer);
 }
 
-/* NULL when it was closed. */
-static struct visitor *welcome(struct door *d, int fd, const union any_address *address,
-                               socklen_t size)
+static void welcome(struct door *d, int fd, const union any_address *address, socklen_t size)
 {
     struct peer peer = peer_of(&address->any);
     const char *reason = is_allowed(d, &peer) ? enter(d, &peer) : "the address is not allowed";
@@ -232,12 +233,13 @@ static struct visitor *welcome(struct door *d, int fd, const union any_address *
             census_turn_back(d->options.census, &peer);
         }
         d->options.closed(d->options.context, &peer, reason != NULL ? reason : "out of memory");
-        return NULL;
+        return;
     }
     *v = (struct visitor){
         .door = d, .fd = fd, .since = now_seconds(), .address = *address, .address_size = size};
     list_init(&v->place);
-    return v;
+    *d->last = v;
+    d->last = &v->next;
 }
 
 /* After the others that are told in this turn, for those who come in may send some away. */
@@ -264,49 +266,57 @@ static void pause_accepting(struct door *d)
     d->paused = now_seconds() + PAUSE_SECONDS;
 }
 
-/* Of those who have come so many at most, the first of them first. */
-static struct visitor *accept_some(struct door *d, int most, bool *more)
+/* So many at most; false when those were all. */
+static bool accept_some(struct door *d, int most)
 {
-    struct visitor *first = NULL;
-    struct visitor **end = &first;
-    *more = true;
-    for (int i = 0; i < most && *more; i++) {
+    for (int i = 0; i < most; i++) {
         union any_address address;
         socklen_t size = sizeof address;
         int fd = accept4(d->options.listening, &address.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            *end = welcome(d, fd, &address, size);
-            end = *end != NULL ? &(*end)->next : end;
+            welcome(d, fd, &address, size);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             d->options.full(d->options.context, errno);
             pause_accepting(d);
-            *more = false;
+            return false;
         } else if (errno != EINTR && errno != ECONNABORTED) {
-            *more = false;
+            return false;
         }
     }
-    return first;
+    return true;
 }
 
-/* True when there was any. */
-static bool look_at_all(struct visitor *next)
+/* NULL: there is none. */
+static struct visitor *next_newcomer(struct door *d)
 {
-    bool any = next != NULL;
-    while (next != NULL) {
-        struct visitor *v = next;
-        next = v->next;
+    struct visitor *v = d->newcomers;
+    if (v != NULL) {
+        d->newcomers = v->next;
+        d->last = d->newcomers != NULL ? d->last : &d->newcomers;
+    }
+    return v;
+}
+
+static void look_at_newcomers(struct door *d, int most)
+{
+    struct visitor *v = NULL;
+    for (int i = 0; i < most && (v = next_newcomer(d)) != NULL; i++) {
         look(v, false);
     }
-    return any;
 }
 
 /* The first does not wait for whether there are others. */
 static void let_in(struct door *d)
 {
-    bool more = false;
     unsigned waiting = d->waiting;
-    bool answered = look_at_all(accept_some(d, 1, &more)) && d->waiting <= waiting;
-    if (more && look_at_all(accept_some(d, ACCEPTS, &more))) {
+    bool more = accept_some(d, 1);
+    bool first = d->newcomers != NULL;
+    look_at_newcomers(d, 1);
+    bool answered = first && d->waiting <= waiting;
+    if (more) {
+        (void)accept_some(d, ACCEPTS);
+    }
+    if (d->newcomers != NULL) {
         deferral_note(d->options.deferral, NEWCOMERS, now_seconds());
     } else if (answered) {
         deferral_note(d->options.deferral, NEWCOMER_ALONE, now_seconds());
@@ -316,6 +326,9 @@ static void let_in(struct door *d)
 int door_timeout(const struct door *d)
 {
     double until = d->paused;
+    if (d->newcomers != NULL) {
+        return 0;
+    }
     if (!list_is_empty(&d->visitors)) {
         double late = of_place(d->visitors.next)->since + d->options.head_seconds;
         until = until > 0 && until < late ? until : late;
@@ -349,6 +362,7 @@ void door_turn(struct door *d)
     if (more) {
         let_in(d);
     }
+    look_at_newcomers(d, ANSWERS);
 }
 
 struct door *door_new(const struct door_options *options)
@@ -359,6 +373,7 @@ struct door *door_new(const struct door_options *options)
     }
     d->options = *options;
     d->bell = (struct watch){ring, d};
+    d->last = &d->newcomers;
     list_init(&d->visitors);
     if (!watch_listening(d, true)) {
         free(d);
@@ -369,8 +384,12 @@ struct door *door_new(const struct door_options *options)
 
 void door_close(struct door *d)
 {
+    struct visitor *v = NULL;
     struct link *next = NULL;
     (void)watch_listening(d, false);
+    while ((v = next_newcomer(d)) != NULL) {
+        send_away(v, NULL);
+    }
     for (struct link *l = d->visitors.next; l != &d->visitors; l = next) {
         next = l->next;
         send_away(of_place(l), NULL);

@@ -13,7 +13,7 @@
 /* At most, where the kernel does not say how much it has, as in most containers. */
 #define SOME_UNSENT ((size_t)64 << 20)
 /* Of the memory there is: the same part of it as by the kernel's usual figures. */
-#define USUAL_UNSENT(memory) ((memory) / 256 * 9)
+#define USUAL_UNSENT(memory) ((memory) / 128 * 3)
 
 static unsigned processors(void)
 {
@@ -43,8 +43,8 @@ static size_t some_unsent(size_t page)
     return usual < SOME_UNSENT ? usual : SOME_UNSENT;
 }
 
-/* Three quarters of what TCP may have before the kernel begins to save: all connections of this
- * computer share it. */
+/* Half of what TCP may have before the kernel begins to save: all connections of this computer
+ * share it. */
 static size_t unsent(void)
 {
     char text[64] = "";
@@ -55,7 +55,7 @@ static size_t unsent(void)
         (void)fclose(file);
     }
     unsigned long pages = strtoul(text, NULL, 10);
-    return pages > 0 && pages < SIZE_MAX / page ? pages * page / 4 * 3 : some_unsent(page);
+    return pages > 0 && pages < SIZE_MAX / page ? pages * page / 2 : some_unsent(page);
 }
 
 struct limits limits_settle(void)

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 /* Told of in one turn: beyond that others wait, and what is due too. */
-#define EVENTS 256
+#define EVENTS 32
 
 struct loop {
     int epoll;
