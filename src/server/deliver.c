@@ -71,7 +71,7 @@ struct connection {
     uint64_t delivered; /* of those */
     void *parcel;       /* NULL once ended */
     uint64_t mark;
-    uint64_t round; /* of deliver_look_all() that has seen it */
+    uint64_t round; /* the last of looks by others that has seen it */
     double moved;   /* when it was last seen to have made progress */
 };
 

@@ -44,12 +44,12 @@ plot "cost.tsv" using "devices":(kernel("serve")) linestyle 3, \
 unset label
 set title "Processor time for a gigabyte delivered"
 set ylabel "seconds"
-set yrange [0.1:20]
-set ytics ("0.1" 0.1, "0.2" 0.2, "0.5" 0.5, "1" 1, "2" 2, "5" 5, "10" 10, "20" 20)
-set label "serve" at 2,8 textcolor rgb serve
+set yrange [0.1:5]
+set ytics ("0.1" 0.1, "0.2" 0.2, "0.5" 0.5, "1" 1, "2" 2, "5" 5)
+set label "serve" at 2,1.6 textcolor rgb serve
 set label "nginx" at 1.1,0.28 textcolor rgb nginx
-set label "dashed: one download a device, at up to 60 KB/s" at 12000,15 right textcolor rgb note
-set label "solid: 10,000 downloads in ten seconds" at 12000,10.7 right textcolor rgb note
+set label "dashed: one download a device, at up to 60 KB/s" at 12000,4 right textcolor rgb note
+set label "solid: 10,000 downloads in ten seconds" at 12000,3.1 right textcolor rgb note
 plot "cost.tsv" using "devices":(figure("growing", "serve", "s_per_gb")) linestyle 3, \
     "" using "devices":(figure("growing", "nginx", "s_per_gb")) linestyle 4, \
     "" using "devices":(figure("same", "serve", "s_per_gb")) linestyle 1, \
