@@ -12,10 +12,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Accepted in one go. The kernel's queue is short, and who finds it full tries again after a
- * second: so between the answers to a few all others are accepted. */
-#define ACCEPTS 1024
-#define ANSWERS 64
+/* Accepted in one go: a few, for another door may have nobody to answer. But the kernel's queue is
+ * short, and who finds it full tries again after a second: so it is twice as many each time as long
+ * as there are more, and between the answers to a few others are accepted. */
+#define FEW_ACCEPTS  16
+#define MOST_ACCEPTS 1024
+#define ANSWERS      64
 /* When there is no descriptor left, new connections wait so long in the kernel. */
 #define PAUSE_SECONDS 0.050
 
@@ -46,6 +48,7 @@ struct door {
     struct visitor **last;     /* where the next one goes */
     struct link visitors;      /* wait in the loop, the oldest first */
     unsigned waiting;          /* how many those are */
+    int accepts;               /* in one go */
     double paused;             /* until then nobody is accepted; 0: they are */
     uint8_t bytes[HEAD_LONGEST];
 };
@@ -313,8 +316,10 @@ static void let_in(struct door *d)
     bool first = d->newcomers != NULL;
     look_at_newcomers(d, 1);
     bool answered = first && d->waiting <= waiting;
-    if (more) {
-        (void)accept_some(d, ACCEPTS);
+    if (!more || !accept_some(d, d->accepts)) {
+        d->accepts = FEW_ACCEPTS;
+    } else if (d->accepts < MOST_ACCEPTS) {
+        d->accepts *= 2;
     }
     if (d->newcomers != NULL) {
         deferral_note(d->options.deferral, NEWCOMERS, now_seconds());
@@ -374,6 +379,7 @@ struct door *door_new(const struct door_options *options)
     d->options = *options;
     d->bell = (struct watch){ring, d};
     d->last = &d->newcomers;
+    d->accepts = FEW_ACCEPTS;
     list_init(&d->visitors);
     if (!watch_listening(d, true)) {
         free(d);

@@ -551,6 +551,7 @@ def test_clean_build(serve, tool, firmware, tmp_path_factory, image, how):
             shutil.rmtree(home)
 
 
+@pytest.mark.skipif("coverage" in PROGRAM, reason="may read the build folder, and the tests are in it")
 def test_no_other_file_can_be_read(serve, tool, firmware, tmp_path_factory, image):
     if not has_landlock():
         pytest.skip("the kernel has no Landlock")
