@@ -298,7 +298,7 @@ static void wait_for_work(struct serve_view *view)
         if (now_seconds() >= at) {
             return;
         }
-        const struct timespec until = {(time_t)at, (long)((at - (double)(time_t)at) * 1e9)};
+        const struct timespec until = clock_time(at);
         (void)pthread_cond_timedwait(&view->changed, &view->lock, &until);
     }
 }

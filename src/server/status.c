@@ -129,7 +129,7 @@ static void wait_for_work(struct status *s)
     int late = 0;
     while (s->looks == NULL && !s->news && !s->stop && late == 0) {
         double at = next_work(s, since);
-        const struct timespec until = {(time_t)at, (long)((at - (double)(time_t)at) * 1e9)};
+        const struct timespec until = clock_time(at);
         late = at > 0 ? pthread_cond_timedwait(&s->work, &s->lock, &until)
                       : pthread_cond_wait(&s->work, &s->lock);
     }
