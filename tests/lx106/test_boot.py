@@ -250,6 +250,16 @@ def test_app1_in_place_of_user2_runs_the_code_of_user1(boot, app1, elf):
 
 
 @pytest.mark.parametrize("slot", [1, 2])
+def test_entry_point_that_is_a_literal_crashes_at_once(boot, convert, slot):
+    """What a linker makes that does not find the symbol of ENTRY()."""
+    data = convert(f"literal-entry.app{slot}", *options("sdk", "1MB", slot))
+    done = boot(Flash("1MB").slot(slot, data).record(0, record(1, slot)))
+    assert done.status == qemu.FAULT and jump(slot) in done.out, done
+    assert "stand-in: illegal instruction at 0x40100000 " in done.out
+    assert firmware_lines(done.out) == []
+
+
+@pytest.mark.parametrize("slot", [1, 2])
 def test_window_shows_the_megabyte_that_runs(boot, convert, elf, slot):
     """In a 1024+1024 map a damage in the other slot is not seen."""
     data = convert("2MB-c1", *options("sdk", "2MB-c1", slot))
