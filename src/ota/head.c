@@ -64,7 +64,7 @@ static bool has_controls(const char *text, size_t size)
 /* For the log: cut, and printable. */
 static void copy_word(char *to, size_t room, const char *from, size_t size)
 {
-    char word[256];
+    char word[sizeof((struct request_head *)0)->target];
     size = size < sizeof word - 1 ? size : sizeof word - 1;
     memcpy(word, from, size);
     word[size] = '\0';
@@ -156,6 +156,12 @@ static enum head_state finish(struct request_head *head, bool body)
     return body ? refuse(head, 400, "a request for an image has no body") : HEAD_WHOLE;
 }
 
+/* All but the LF of the empty line is there. `at` is behind a line. */
+static bool lacks_last_feed(const uint8_t *bytes, const char *at, const char *end)
+{
+    return end - at == 1 && *at == '\r' && at - (const char *)bytes >= 2 && at[-2] == '\r';
+}
+
 static enum head_state not_whole(struct request_head *head, bool may_grow, bool first_line)
 {
     if (may_grow) {
@@ -184,6 +190,11 @@ enum head_state head_parse(const uint8_t *bytes, size_t size, size_t limit,
     } while (line.size == 0);
     enum head_state state = parse_request_line(&line, head);
     while (state == HEAD_WHOLE) {
+        if (lacks_last_feed(bytes, at, end)) {
+            head->unfinished = true;
+            head->size = size;
+            return finish(head, body);
+        }
         if (!next_line(&at, end, &line)) {
             return not_whole(head, may_grow, false);
         }

@@ -77,6 +77,9 @@ void promising_end(void *exchange, uint64_t delivered, enum deliver_end how);
 /* respond.c: what devices ask is answered without libmicrohttpd when the image is there: true when
  * the connection is taken. */
 bool respond_at_once(struct server *server, const struct arrival *arrival);
+/* A request without its last LF, for which libmicrohttpd would wait: what is not for it is answered
+ * here, when the ELF is converted. True when the connection is taken. */
+bool respond_unfinished(struct server *server, const struct arrival *arrival);
 
 /* libmicrohttpd's callbacks for a request, and the converter's. */
 enum MHD_Result respond_to_request(void *context, struct MHD_Connection *connection,
@@ -94,5 +97,8 @@ void respond_converted(struct conversion_wait *wait);
 void refuse_request(void *context, const struct arrival *arrival);
 /* With 429, and when to come again. */
 void refuse_for_now(struct server *server, const struct arrival *arrival, unsigned seconds);
+/* Ends an exchange that libmicrohttpd never got. `client` has no watch. */
+void refuse_exchange(struct exchange *x, const struct deliver_client *client, unsigned status,
+                     const char *reason);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What is not GET or HEAD, or no HTTP at all, is answered here. libmicrohttpd would answer with a
  * body, and devices write bodies to flash. */
+#include "base/error.h"
+#include "base/text.h"
 #include "ota/request.h"
 #include "server/parts.h"
 #include "server/token.h"
@@ -11,13 +13,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* After which a client may ask again for an image that cannot be converted now. */
+#define RETRY_SECONDS 2
+
 static const char *status_text(unsigned status)
 {
     switch (status) {
+    case MHD_HTTP_NOT_FOUND: return "Not Found";
     case MHD_HTTP_METHOD_NOT_ALLOWED: return "Method Not Allowed";
     case MHD_HTTP_REQUEST_TIMEOUT: return "Request Timeout";
     case MHD_HTTP_URI_TOO_LONG: return "URI Too Long";
     case MHD_HTTP_TOO_MANY_REQUESTS: return "Too Many Requests";
+    case MHD_HTTP_SERVICE_UNAVAILABLE: return "Service Unavailable";
     case MHD_HTTP_EXPECTATION_FAILED: return "Expectation Failed";
     case MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE: return "Request Header Fields Too Large";
     case MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED: return "HTTP Version Not Supported";
@@ -27,7 +34,7 @@ static const char *status_text(unsigned status)
 
 static void send_answer(int fd, unsigned status, const char *reason, unsigned retry_after)
 {
-    char text[512];
+    char text[ESPIMAGE_ERROR_LINE + 256];
     char field[40] = "";
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
         (void)snprintf(field, sizeof field, "Allow: GET, HEAD\r\n");
@@ -80,4 +87,22 @@ void refuse_for_now(struct server *server, const struct arrival *arrival, unsign
     refused.status = MHD_HTTP_TOO_MANY_REQUESTS;
     refused.reason = "too many requests of this address";
     refuse(server, arrival, &refused, seconds);
+}
+
+void refuse_exchange(struct exchange *x, const struct deliver_client *client, unsigned status,
+                     const char *reason)
+{
+    struct server *server = x->server;
+    char line[ESPIMAGE_ERROR_LINE];
+    printable(line, sizeof line, reason);
+    x->status = status;
+    exchange_fails(x, reason);
+    send_answer(client->fd, status, line,
+                status == MHD_HTTP_SERVICE_UNAVAILABLE ? RETRY_SECONDS : 0);
+    if (!deliver_finish(server_deliverer(server), client)) {
+        (void)close(client->fd);
+        census_leave(server->census, &client->peer);
+    }
+    server_tell_exchange(x, SERVER_REQUEST, false);
+    (void)atomic_fetch_sub(&server->answering, 1);
 }

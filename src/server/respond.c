@@ -183,6 +183,93 @@ bool respond_at_once(struct server *server, const struct arrival *arrival)
     return sent;
 }
 
+/* Waits for its image without libmicrohttpd. */
+struct unfinished {
+    struct conversion_wait wait; /* first: the exchange owns it as its wait */
+    int fd;
+};
+
+static void refuse_unfinished(struct exchange *x, const struct deliver_client *client,
+                              enum ota_supply supply)
+{
+    const struct ota_answer decided = ota_decide(&x->request, supply);
+    char missing[160];
+    if (x->request.slot != 0 && decided.status == MHD_HTTP_NOT_FOUND) {
+        store_missing(x->server->options.store, x->request.slot, missing, sizeof missing);
+        refuse_exchange(x, client, decided.status, missing);
+    } else {
+        refuse_exchange(x, client, decided.status, decided.reason);
+    }
+}
+
+/* The converter's thread has the outcome. */
+static void answer_unfinished(struct exchange *x)
+{
+    const struct conversion_wait *wait = x->wait;
+    const struct deliver_client client = {.fd = ((const struct unfinished *)(const void *)wait)->fd,
+                                          .peer = x->peer};
+    if (wait->notes.count > 0 && exchange_notes(x) != NULL) {
+        *x->notes = wait->notes;
+    }
+    if (wait->code != ESPIMAGE_OK) {
+        char line[ESPIMAGE_ERROR_LINE];
+        exchange_fails(x, espimage_error_line(&wait->err, line, sizeof line));
+    } else {
+        x->snapshot = snapshot_keep(wait->snapshot);
+    }
+    if (x->snapshot == NULL || !send_whole(x, &client)) {
+        x->size = 0;
+        refuse_unfinished(x, &client, OTA_NOT_READY);
+    }
+    exchange_release(x);
+}
+
+/* The exchange is the converter's when true; false when the server is being stopped, or without
+ * memory. */
+static bool wait_unfinished(struct exchange *x, int fd)
+{
+    struct unfinished *u = calloc(1, sizeof *u);
+    if (u == NULL) {
+        return false;
+    }
+    u->fd = fd;
+    u->wait.context = x;
+    x->wait = &u->wait;
+    (void)pthread_mutex_lock(&x->server->lock);
+    bool asked = !x->server->stopping;
+    if (asked) {
+        converter_ask(x->server->converter, x->wait, x->request.slot, WAIT_SECONDS);
+    }
+    (void)pthread_mutex_unlock(&x->server->lock);
+    return asked;
+}
+
+bool respond_unfinished(struct server *server, const struct arrival *arrival)
+{
+    const struct request_head *head = arrival->head;
+    const struct deliver_client client = {.fd = arrival->fd, .peer = arrival->peer};
+    const char *inner = token_strip(server->options.path_token, head->target);
+    struct exchange *x = inner == NULL || status_route_of(inner) == STATUS_NONE
+                             ? exchange_new(server, NULL, &arrival->peer, head->target)
+                             : NULL;
+    if (x == NULL) {
+        return false;
+    }
+    int slot = inner != NULL ? ota_slot_of_target(inner) : 0;
+    bool ready = slot != 0 && store_path(server->options.store, slot) != NULL;
+    x->request = (struct ota_request){ota_method_of(head->method), slot};
+    if (ready && wait_unfinished(x, arrival->fd)) {
+        return true;
+    }
+    if (inner == NULL) {
+        refuse_exchange(x, &client, MHD_HTTP_NOT_FOUND, NO_TOKEN);
+    } else {
+        refuse_unfinished(x, &client, ready ? OTA_NOT_READY : OTA_NO_ELF);
+    }
+    exchange_release(x);
+    return true;
+}
+
 /* What clients other than devices ask: is it still the same, a part behind the end. True when that
  * was the answer. */
 static bool answer_condition(struct exchange *x, enum MHD_Result *result)
@@ -275,7 +362,11 @@ static bool ask_converter(struct exchange *x)
 void respond_converted(struct conversion_wait *wait)
 {
     struct exchange *x = wait->context;
-    MHD_resume_connection(x->connection);
+    if (x->connection == NULL) {
+        answer_unfinished(x);
+    } else {
+        MHD_resume_connection(x->connection);
+    }
 }
 
 static enum MHD_Result answer_converted(struct exchange *x)

@@ -134,6 +134,9 @@ static void on_admit(void *context, const struct arrival *arrival)
         return;
     }
     worker_forget(worker_own(), arrival);
+    if (arrival->head->unfinished && respond_unfinished(server, arrival)) {
+        return;
+    }
     if (MHD_add_connection(server->daemon, arrival->fd, arrival->address, arrival->address_size) !=
         MHD_YES) { /* closes it then */
         (void)atomic_fetch_sub(&server->answering, 1);

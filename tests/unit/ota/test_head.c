@@ -3,6 +3,7 @@
 #include "ota/head.h"
 #include "support/test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,14 @@ static const struct row rows[] = {
     {"HEAD /user2.bin HTTP/1.1\r\n\r\n", HEAD_WHOLE, 0, 0},
     {"GET /x?action=download_rom&filename=user1.bin HTTP/1.1\r\nHost: a:8888\r\n\r\n", HEAD_WHOLE,
      0, 0},
+    /* the HEAD of SDK 2.0.0: the last LF never comes, or there are zero bytes behind it (below) */
+    {"HEAD /user2.bin HTTP/1.0\r\nConnection: close\r\n\r", HEAD_WHOLE, 0, 0},
+    {"HEAD /user2.bin HTTP/1.0\r\n\r", HEAD_WHOLE, 0, 0},
+    {GET_LINE "\r", HEAD_WHOLE, 0, 0},
+    {"HEAD /user2.bin HTTP/1.0\r\nConnection: close\n\r", HEAD_PARTIAL, 0, 0},
+    {"HEAD /user2.bin HTTP/1.0\r\n\rX: y\r\n\r\n", HEAD_REFUSED, 400, 0},
+    {"POST /user1.bin HTTP/1.1\r\n\r", HEAD_REFUSED, 405, 0},
+    {GET_LINE "Content-Length: 1\r\n\r", HEAD_REFUSED, 400, 0},
     /* tolerated: bare line feeds, an empty line before, a URL for the target, empty values */
     {"GET /user1.bin HTTP/1.0\n\n", HEAD_WHOLE, 0, 0},
     {"\r\n\r\n" GET_LINE "\r\n", HEAD_WHOLE, 0, 0},
@@ -36,7 +45,6 @@ static const struct row rows[] = {
     {"\r\n\r\n", HEAD_PARTIAL, 0, 0},
     {"GET /user1.bin HTTP/1.0\r", HEAD_PARTIAL, 0, 0},
     {GET_LINE, HEAD_PARTIAL, 0, 0},
-    {GET_LINE "\r", HEAD_PARTIAL, 0, 0},
     {GET_LINE "Connection: close\r\n", HEAD_PARTIAL, 0, 0},
     /* not HTTP, or none that is spoken here */
     {"GET /user1.bin\r\n\r\n", HEAD_REFUSED, 400, 0},
@@ -95,19 +103,45 @@ static void test_request(void **state)
     assert_row(row, row->name, strlen(row->name));
 }
 
-/* However it is cut, a request is partial until it is whole, and then stays what it is. */
+/* However it is cut, a request is partial until it is whole, and then stays what it is; except that
+ * a byte other than LF may follow what ended in CRLF CR. */
 static void test_cut(void **state)
 {
     const struct row *row = *state;
     size_t size = strlen(row->name);
     enum head_state before = HEAD_PARTIAL;
+    bool unfinished = false;
     for (size_t i = 0; i <= size; i++) {
         struct request_head head;
         enum head_state now = head_parse((const uint8_t *)row->name, i, HEAD_LONGEST, &head);
-        assert_true(before == HEAD_PARTIAL || now == before);
+        assert_true(before == HEAD_PARTIAL || now == before || unfinished);
+        unfinished = now == HEAD_WHOLE && head.unfinished;
         before = now;
     }
     assert_int_equal(before, row->state);
+}
+
+/* The LF that may follow is part of the head when it is there; what else follows never is. */
+static void test_unfinished(void **state)
+{
+    static const char head_of_sdk[] =
+        "HEAD /user2.bin HTTP/1.0\r\nConnection: close\r\n\r\n\0\0\0\0";
+    const size_t with_feed = sizeof head_of_sdk - 1 - 4;
+    const uint8_t *bytes = (const uint8_t *)head_of_sdk;
+    struct request_head head;
+    (void)state;
+    assert_int_equal(head_parse(bytes, with_feed - 1, HEAD_LONGEST, &head), HEAD_WHOLE);
+    assert_true(head.unfinished);
+    assert_int_equal(head.size, with_feed - 1);
+    assert_string_equal(head.target, "/user2.bin");
+    assert_int_equal(head_parse(bytes, with_feed, HEAD_LONGEST, &head), HEAD_WHOLE);
+    assert_false(head.unfinished);
+    assert_int_equal(head_parse(bytes, with_feed + 4, HEAD_LONGEST, &head), HEAD_WHOLE);
+    assert_false(head.unfinished);
+    assert_int_equal(head.size, with_feed);
+    /* a limit that it just fits */
+    assert_int_equal(head_parse(bytes, with_feed - 1, with_feed - 1, &head), HEAD_WHOLE);
+    assert_true(head.unfinished);
 }
 
 static void test_zero_byte(void **state)
@@ -168,6 +202,20 @@ static void test_what_the_log_gets(void **state)
     assert_string_equal(head.target, "/a?b");
 }
 
+/* The longest path that a device can ask for is not cut. */
+static void test_long_target(void **state)
+{
+    char bytes[600];
+    struct request_head head;
+    (void)state;
+    int size = snprintf(bytes, sizeof bytes, "GET /%0483d/user1.bin HTTP/1.0\r\n\r\n", 0);
+    assert_int_equal(size, 511);
+    assert_int_equal(head_parse((const uint8_t *)bytes, (size_t)size, HEAD_LONGEST, &head),
+                     HEAD_WHOLE);
+    assert_false(head.cut);
+    assert_int_equal(strlen(head.target), 1 + 483 + strlen("/user1.bin"));
+}
+
 /* A request that fits exactly is whole; one byte more is too long, known as soon as it is. */
 static void test_limit(void **state)
 {
@@ -177,10 +225,10 @@ static void test_limit(void **state)
     struct request_head head;
     (void)state;
     assert_int_equal(head_parse((const uint8_t *)fits, limit, limit, &head), HEAD_WHOLE);
-    assert_int_equal(head_parse((const uint8_t *)fits, limit - 1, limit, &head), HEAD_PARTIAL);
-    assert_int_equal(head_parse((const uint8_t *)fits, limit - 1, limit - 1, &head), HEAD_REFUSED);
+    assert_int_equal(head_parse((const uint8_t *)fits, limit - 2, limit, &head), HEAD_PARTIAL);
+    assert_int_equal(head_parse((const uint8_t *)fits, limit - 2, limit - 2, &head), HEAD_REFUSED);
     assert_int_equal(head.status, 431);
-    assert_int_equal(head_parse((const uint8_t *)fits, limit, limit - 1, &head), HEAD_REFUSED);
+    assert_int_equal(head_parse((const uint8_t *)fits, limit, limit - 2, &head), HEAD_REFUSED);
     assert_int_equal(head_parse((const uint8_t *)path, 40, 40, &head), HEAD_REFUSED);
     assert_int_equal(head.status, 414);
 }
@@ -188,11 +236,10 @@ static void test_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_zero_byte),
-        cmocka_unit_test(test_too_long),
-        cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_number_of_fields),
-        cmocka_unit_test(test_what_the_log_gets),
+        cmocka_unit_test(test_unfinished),       cmocka_unit_test(test_zero_byte),
+        cmocka_unit_test(test_too_long),         cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_number_of_fields), cmocka_unit_test(test_what_the_log_gets),
+        cmocka_unit_test(test_long_target),
     };
     int failed = run_table("a request", rows, test_request);
     failed += run_table("a request that comes bit by bit", rows, test_cut);
