@@ -17,6 +17,7 @@
 #include <espimage/flash.h>
 #include <espimage/flash_image.h>
 #include <espimage/image.h>
+#include <espimage/parameters.h>
 #include <espimage/verify.h>
 #include <espimage/version.h>
 
