@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,108 +177,4 @@ const char *file_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash != NULL ? slash + 1 : path;
-}
-
-static enum espimage_code cannot_create(struct espimage_error *err)
-{
-    return error_found(err, ESPIMAGE_ERR_CREATE, "cannot create: %s", strerror(errno));
-}
-
-static enum espimage_code write_and_close(int fd, const uint8_t *data, size_t size,
-                                          struct espimage_error *err)
-{
-    enum espimage_code code = file_write_all(fd, data, size, err);
-    if (close(fd) != 0 && code == ESPIMAGE_OK) {
-        code = error_found(err, ESPIMAGE_ERR_IO, "cannot write: %s", strerror(errno));
-    }
-    return code;
-}
-
-/* Opens a new file in the folder of `target`; its path goes to `temporary`. The mode is that of
- * any new file, which mkstemp() would not give. */
-static int open_temporary(const char *target, char temporary[PATH_MAX])
-{
-    int folder = (int)(file_name(target) - target);
-    for (unsigned try = 0; try < 1000; try++) {
-        int length = snprintf(temporary, PATH_MAX, "%.*s.espimage-%ld-%u.tmp", folder, target,
-                              (long)getpid(), try);
-        if (length < 0 || length >= PATH_MAX) {
-            errno = ENAMETOOLONG;
-            return -1;
-        }
-        int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd >= 0 || errno != EEXIST) {
-            return fd;
-        }
-    }
-    return -1;
-}
-
-static enum espimage_code write_and_rename(const char *target, const uint8_t *data, size_t size,
-                                           struct espimage_error *err)
-{
-    char temporary[PATH_MAX];
-    int fd = open_temporary(target, temporary);
-    if (fd < 0) {
-        return cannot_create(err);
-    }
-    enum espimage_code code = write_and_close(fd, data, size, err);
-    if (code == ESPIMAGE_OK && rename(temporary, target) != 0) {
-        code = cannot_create(err);
-    }
-    if (code != ESPIMAGE_OK) {
-        (void)unlink(temporary);
-    }
-    return code;
-}
-
-/* The path that `path` leads to when it is a symbolic link, else itself. Unlike realpath(), it
- * follows a link to a file that is still to be made. */
-static bool follow_links(const char *path, char target[PATH_MAX])
-{
-    char link[PATH_MAX];
-    char next[PATH_MAX];
-    int length = snprintf(target, PATH_MAX, "%s", path);
-    for (unsigned steps = 0; length >= 0 && length < PATH_MAX && steps < 40; steps++) {
-        ssize_t size = readlink(target, link, sizeof link - 1);
-        if (size < 0) {
-            return true; /* not a link, or nothing there */
-        }
-        link[size] = '\0';
-        int folder = link[0] == '/' ? 0 : (int)(file_name(target) - target);
-        length = snprintf(next, sizeof next, "%.*s%s", folder, target, link);
-        memcpy(target, next, strlen(next) + 1);
-    }
-    errno = length < PATH_MAX ? ELOOP : ENAMETOOLONG;
-    return false;
-}
-
-static enum espimage_code write_to(const char *path, const uint8_t *data, size_t size,
-                                   struct espimage_error *err)
-{
-    struct stat status;
-    char target[PATH_MAX];
-
-    if (stat(path, &status) != 0 || S_ISREG(status.st_mode)) {
-        return follow_links(path, target) ? write_and_rename(target, data, size, err)
-                                          : cannot_create(err);
-    }
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    return fd < 0 ? cannot_create(err) : write_and_close(fd, data, size, err);
-}
-
-enum espimage_code file_write(const char *path, const uint8_t *data, size_t size,
-                              struct espimage_error *err)
-{
-    /* An interrupt waits for the rename, so that it leaves no temporary file behind. */
-    sigset_t interrupts;
-    sigset_t before;
-    sigemptyset(&interrupts);
-    sigaddset(&interrupts, SIGINT);
-    sigaddset(&interrupts, SIGTERM);
-    sigaddset(&interrupts, SIGHUP);
-    (void)pthread_sigmask(SIG_BLOCK, &interrupts, &before);
-    enum espimage_code code = write_to(path, data, size, err);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code == ESPIMAGE_OK ? code : error_in_file(err, path);
 }

@@ -21,12 +21,6 @@ enum espimage_code file_read(const char *path, size_t limit, struct file_bytes *
                              struct espimage_error *err);
 void file_bytes_free(struct file_bytes *bytes);
 
-/* Writes the file completely or not at all: under a temporary name in the same folder, then
- * renamed. A symbolic link is followed; a device or pipe is written to directly. As for a
- * compiler's output, nothing is forced to disk. ESPIMAGE_ERR_CREATE or _ERR_IO. */
-enum espimage_code file_write(const char *path, const uint8_t *data, size_t size,
-                              struct espimage_error *err);
-
 /* The descriptor gets all bytes, or ESPIMAGE_ERR_IO. */
 enum espimage_code file_write_all(int fd, const uint8_t *data, size_t size,
                                   struct espimage_error *err);

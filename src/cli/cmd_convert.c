@@ -2,6 +2,7 @@
 /* convert: ELF files to .bin files. */
 #include "base/error.h"
 #include "base/file.h"
+#include "base/file_write.h"
 #include "base/sha256.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct option_spec convert_options[] = {
@@ -28,6 +30,11 @@ static const struct option_spec convert_options[] = {
     {OPT_BOOT, "boot", NULL, 0, "FILE", NULL, "also write this bootloader, flash settings set"},
     {OPT_ANY_LAYOUT, "any-layout", NULL, 0, NULL, NULL, NULL},
     {0, NULL, NULL, 0, NULL, NULL, NULL},
+};
+
+struct input {
+    const char *path;
+    struct stat status;
 };
 
 /* What was asked for, and what came of it so far. */
@@ -48,6 +55,8 @@ struct conversion {
     json_t *images; /* NULL without --json */
     char **written; /* paths so far, to notice two ELFs with one output; owned */
     size_t written_count;
+    struct input *inputs; /* never overwritten; owned */
+    size_t input_count;
     struct failures failures;
 };
 
@@ -114,10 +123,20 @@ static enum espimage_code remember_path(struct conversion *c, const char *path,
     return ESPIMAGE_OK;
 }
 
-static enum espimage_code refuse_own_input(const char *path, struct espimage_error *err)
+static enum espimage_code refuse_input(const struct conversion *c, const char *path,
+                                       struct espimage_error *err)
 {
-    error_found(err, ESPIMAGE_ERR_USAGE, "the output %s is the ELF itself", shown(path).text);
-    return error_advice(err, "name another file");
+    struct stat output;
+    bool exists = stat(path, &output) == 0;
+    for (size_t i = 0; exists && i < c->input_count; i++) {
+        const struct input *input = &c->inputs[i];
+        if (input->status.st_dev == output.st_dev && input->status.st_ino == output.st_ino) {
+            error_found(err, ESPIMAGE_ERR_USAGE, "the output %s is the input %s", shown(path).text,
+                        shown(input->path).text);
+            return error_advice(err, "name another file");
+        }
+    }
+    return ESPIMAGE_OK;
 }
 
 static void report_text(const struct conversion *c, const struct artefact *a, const char *path,
@@ -162,8 +181,8 @@ static enum espimage_code deliver(struct conversion *c, const struct artefact *a
     enum espimage_code code = output_path(c, a, path, err);
 
     if (code == ESPIMAGE_OK && !c->to_stdout) {
-        code = file_is_same(path, &a->elf->status) ? refuse_own_input(path, err)
-                                                   : remember_path(c, path, err);
+        code = refuse_input(c, path, err);
+        code = code == ESPIMAGE_OK ? remember_path(c, path, err) : code;
     }
     if (code == ESPIMAGE_OK) {
         code = c->to_stdout ? file_write_all(STDOUT_FILENO, a->data, a->size, err)
@@ -421,6 +440,20 @@ static void convert_all(struct conversion *c, struct elf_file *elfs, size_t coun
     }
 }
 
+/* Remembers which files are read: the ELFs and the bootloader. False when out of memory. */
+static bool note_inputs(struct conversion *c, char **paths, size_t count)
+{
+    c->inputs = calloc(count + 1, sizeof *c->inputs);
+    for (size_t i = 0; c->inputs != NULL && i <= count; i++) {
+        struct input *input = &c->inputs[c->input_count];
+        input->path = i < count ? paths[i] : c->boot_path;
+        if (input->path != NULL && stat(input->path, &input->status) == 0) {
+            c->input_count++;
+        }
+    }
+    return c->inputs != NULL;
+}
+
 static int finish(struct conversion *c, const struct command *self, size_t count)
 {
     int status = failures_status(&c->failures, count);
@@ -435,6 +468,7 @@ static int finish(struct conversion *c, const struct command *self, size_t count
         free(c->written[i]);
     }
     free(c->written);
+    free(c->inputs);
     return status;
 }
 
@@ -472,8 +506,9 @@ static int run(const struct command *self, int argc, char **argv)
         return status;
     }
     struct elf_file *elfs = calloc(count, sizeof *elfs);
-    if (elfs == NULL) {
+    if (elfs == NULL || !note_inputs(&c, argv + first, count)) {
         struct espimage_error err;
+        free(elfs);
         error_no_memory(&err);
         return print_error(&err);
     }

@@ -2,6 +2,7 @@
 /* factory: one image of a whole flash, or what to write where. */
 #include "base/error.h"
 #include "base/file.h"
+#include "base/file_write.h"
 #include "base/sha256.h"
 #include "cli/commands.h"
 #include "cli/factory_commands.h"

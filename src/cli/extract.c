@@ -2,6 +2,7 @@
 #include "cli/extract.h"
 
 #include "base/error.h"
+#include "base/file_write.h"
 #include "cli/paths.h"
 
 #include <stdio.h>

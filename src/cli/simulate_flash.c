@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/file_write.h"
 #include "store/elf_file.h"
 
 #include <espimage/flash_image.h>

@@ -180,6 +180,43 @@ def test_the_elf_itself_is_no_output(tool, app1):
     assert result.status != OK
 
 
+# The least that --boot takes: the header of an image without segments.
+BOOTLOADER = bytes([0xE9, 0, 0, 0]) + bytes(12)
+
+
+def test_the_bootloader_is_never_overwritten(tool, app1):
+    boot = tool.cwd / "app-boot.bin"
+    boot.write_bytes(BOOTLOADER)
+    before = boot.read_bytes()
+    run = tool("convert", "--boot", boot.name, app1.name)
+    assert run.status == USAGE
+    assert "the output app-boot.bin is the input app-boot.bin" in run.err
+    assert boot.read_bytes() == before
+
+
+def test_another_elf_is_never_overwritten(tool, app1):
+    other = tool.cwd / "app-user1.bin"
+    other.write_bytes(app1.read_bytes())
+    run = tool("convert", "--flash-size", "1MB", app1.name, other.name)
+    assert "the output app-user1.bin is the input app-user1.bin" in run.err
+    assert other.read_bytes() == app1.read_bytes()
+
+
+def test_permissions_survive_and_protect(tool, app1, wanted):
+    target = tool.cwd / "app-user1.bin"
+    target.write_bytes(b"old")
+    target.chmod(0o600)
+    tool.ok("convert", app1.name)
+    assert target.read_bytes() == wanted
+    assert target.stat().st_mode & 0o777 == 0o600
+    target.write_bytes(b"old")
+    target.chmod(0o444)
+    run = tool("convert", app1.name)
+    assert run.status == NO_CREATE
+    assert "app-user1.bin: is write-protected (mode 0444)" in run.err
+    assert target.read_bytes() == b"old"
+
+
 def test_output_is_a_pipe(tool, app1, wanted):
     fifo = tool.cwd / "fifo"
     os.mkfifo(fifo)

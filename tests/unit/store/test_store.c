@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* store.c over a file that changes, and promises.c with the snapshots of it. */
 #include "base/file.h"
+#include "base/file_write.h"
 #include "store/promises.h"
 #include "support/elf_builder.h"
 #include "support/firmware_builder.h"
