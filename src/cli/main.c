@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/error.h"
 #include "cli/commands.h"
 #include "cli/legacy.h"
 #include "cli/output.h"
 
+#include <errno.h>
 #include <espimage/version.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,8 +69,28 @@ static int run(int argc, char **argv)
     return usage_error("unknown command '%s'; see: " PROGRAM " --help", word);
 }
 
+/* With a standard descriptor closed, the next file or socket would get its number, and a line of
+ * the log would end up in it. They are opened the wrong way round, so that reading and writing fail
+ * as they do on a closed descriptor. */
+static bool occupy_closed_descriptors(void)
+{
+    static const int modes[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!occupy_closed_descriptors()) {
+        struct espimage_error err;
+        error_found(&err, ESPIMAGE_ERR_IO,
+                    "cannot open /dev/null in place of a closed descriptor: %s", strerror(errno));
+        return print_error(&err);
+    }
     /* A limit on the size of files is an error of writing like others: it is told, and `serve` goes
      * on. */
     (void)signal(SIGXFSZ, SIG_IGN);

@@ -7,12 +7,14 @@ import re
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 
 import pytest
 
 from image import Image, assert_image_of
+from server import read_to_end
 from tool import BAD_INPUT, NO_INPUT, OK, PROGRAM, UNAVAILABLE, USAGE, assert_refused
 
 GET = b"GET /user%d.bin HTTP/1.0\r\n\r\n"
@@ -561,3 +563,37 @@ def test_no_progress_without_a_terminal(serve, firmware):
     server.get("/user1.bin")
     assert server.stop() == OK
     assert server.err() == "" and "[#" not in server.log()
+
+
+def test_a_closed_stdout_does_not_become_a_connection(serve, tool, firmware):
+    """The shell's >&-: the next socket would get the number of standard output, and the log."""
+    firmware.copy("1MB.app1", tool.cwd / "app1.elf")
+    tool.ok("convert", "--flash-size", "1MB", "app1.elf")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', PROGRAM, "serve", "--port", str(port),
+               "--flash-size", "1MB", "app1.elf"]
+    with subprocess.Popen(command, cwd=tool.cwd) as process:
+        try:
+            wanted = (tool.cwd / "app1-user1.bin").read_bytes()
+            for _ in range(20):
+                assert fetched_when_ready(port) == wanted
+            for fd in (0, 1, 2):
+                assert os.readlink(f"/proc/{process.pid}/fd/{fd}") == "/dev/null"
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def fetched_when_ready(port):
+    """The body of /user1.bin; for some seconds the port may not be open yet."""
+    limit = time.monotonic() + 10
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as s:
+                s.sendall(b"GET /user1.bin HTTP/1.0\r\n\r\n")
+                return read_to_end(s).split(b"\r\n\r\n", 1)[1]
+        except ConnectionRefusedError:
+            assert time.monotonic() < limit
+            time.sleep(0.05)
