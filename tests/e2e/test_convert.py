@@ -22,6 +22,7 @@ CONVERTED = {
     "2MB-c1": [(1, "1MB")], "2MB-c1.large": [(1, "2MB-c1"), (2, "2MB-c1")],
     "five-segments.app1": [(1, "1MB")], "three-irom.app1": [(1, "1MB")],
     "iram-big.app1": [(1, "1MB")],
+    "literal-entry.app1": [(1, "1MB")], "literal-entry.app2": [(2, "1MB")],
 }
 
 # layout: what the one line of refusal says
