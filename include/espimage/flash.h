@@ -23,6 +23,10 @@ ESPIMAGE_BEGIN
 /** Erase unit of the flash; slots and limits are whole sectors. */
 #define ESPIMAGE_SECTOR UINT32_C(0x1000)
 
+/** The SDK's upgrade client never erases more than 240 sectors, so no update can bring a longer
+ * image, however large the slot. Source: libupgrade of SDK 2.0.0 to 3.0.6, observed. */
+#define ESPIMAGE_UPDATE_SECTORS UINT32_C(240)
+
 /** At the end of the flash: RF calibration, init data and system parameters, five sectors. */
 #define ESPIMAGE_SYSTEM_SIZE (5 * ESPIMAGE_SECTOR)
 
@@ -74,6 +78,11 @@ struct espimage_flash_map {
 /** Number of maps and the map at index 0 <= index < count, by ascending code. */
 ESPIMAGE_API size_t espimage_flash_map_count(void);
 ESPIMAGE_API const struct espimage_flash_map *espimage_flash_map_at(size_t index);
+
+/** The longest image, in bytes, that an update can bring into an OTA partition of so many bytes:
+ * the upgrade client rounds it down to sectors and erases at most ESPIMAGE_UPDATE_SECTORS. Without
+ * a partition of its own the firmware uses the slot: pass slot_limit. */
+ESPIMAGE_API uint32_t espimage_update_limit(uint32_t partition);
 
 /** By header code, or NULL. */
 ESPIMAGE_API const struct espimage_flash_map *espimage_flash_map_by_code(uint8_t code);

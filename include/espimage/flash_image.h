@@ -138,7 +138,8 @@ ESPIMAGE_API enum espimage_code espimage_flash_build(const struct espimage_flash
  * would accept it there. The link address is not in an image: whether it was made for that slot of
  * this map is taken from the flash map in its header.
  * @param[out] app 1 or 2.
- * @param notes may be NULL; says when its flash settings are not those of the flash.
+ * @param notes may be NULL; says when its flash settings are not those of the flash, and when
+ *              it is longer than an update can be.
  * @return ESPIMAGE_OK, _ERR_IMAGE with the rule that is broken, _ERR_LAYOUT or _ERR_USAGE (a
  *         map without slots).
  */

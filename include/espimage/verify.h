@@ -81,7 +81,8 @@ ESPIMAGE_API const char *espimage_mistake_text(enum espimage_mistake mistake);
 struct espimage_verify_options {
     const struct espimage_flash_map *map; /**< NULL: the one that the image names */
     uint8_t app;                          /**< slot it is meant for, 1 or 2; 0: either */
-    uint32_t partition;                   /**< OTA partition of SDK 3.x firmware; 0: slot limit */
+    uint32_t partition;                   /**< OTA partition of SDK 3.x firmware in bytes, of which
+                                               whole sectors count; 0: slot limit */
     bool irom_checksum;                   /**< rBoot was built with BOOT_IROM_CHKSUM */
 };
 

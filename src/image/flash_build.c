@@ -154,6 +154,41 @@ static enum espimage_code check_made_for(const struct espimage_image_view *view,
                         map->script[app - 1], map->name);
 }
 
+/* The first finding that makes a consumer refuse, of all but those of one rule. */
+static struct espimage_verdict verdict_without(const struct espimage_report *report,
+                                               enum espimage_consumer consumer, const char *rule)
+{
+    for (size_t i = 0; i < report->count; i++) {
+        const struct espimage_finding *f = &report->findings[i];
+        bool broken = f->outcome == ESPIMAGE_FAIL || f->outcome == ESPIMAGE_UNKNOWN;
+        if (broken && (f->rule->consumers & 1U << consumer) != 0 &&
+            strcmp(f->rule->name, rule) != 0) {
+            return (struct espimage_verdict){false, f};
+        }
+    }
+    return (struct espimage_verdict){true, NULL};
+}
+
+/* What the upgrade client would refuse, except for a length that fits the slot: such an image runs,
+ * though no update can bring it. */
+static enum espimage_code refuse_by_upgrade(const struct espimage_report *report, size_t size,
+                                            const struct espimage_flash_map *map,
+                                            struct espimage_notes *notes,
+                                            struct espimage_error *err)
+{
+    struct espimage_report rest = *report;
+    struct espimage_verdict *verdict = &rest.verdicts[ESPIMAGE_CONSUMER_OTA2];
+    uint32_t limit = espimage_update_limit(map->slot_limit);
+    if (size > limit && size <= map->slot_limit) {
+        note_add(
+            notes,
+            "no update can bring it: %zu bytes, and the SDK's upgrade client erases at most %u",
+            size, limit);
+        *verdict = verdict_without(report, ESPIMAGE_CONSUMER_OTA2, "ota.length");
+    }
+    return refuse_by(&rest, ESPIMAGE_CONSUMER_OTA2, err);
+}
+
 enum espimage_code espimage_image_slot(const uint8_t *bytes, size_t size,
                                        const struct espimage_flash_contents *flash, uint8_t *app,
                                        struct espimage_notes *notes, struct espimage_error *err)
@@ -167,7 +202,7 @@ enum espimage_code espimage_image_slot(const uint8_t *bytes, size_t size,
     }
     espimage_verify(bytes, size, &options, &report);
     if (refuse_by(&report, ESPIMAGE_CONSUMER_BOOT, err) != ESPIMAGE_OK ||
-        refuse_by(&report, ESPIMAGE_CONSUMER_OTA2, err) != ESPIMAGE_OK) {
+        refuse_by_upgrade(&report, size, flash->map, notes, err) != ESPIMAGE_OK) {
         return err->code;
     }
     espimage_image_parse(bytes, size, &view);

@@ -69,6 +69,13 @@ const struct espimage_flash_map *espimage_flash_map_at(size_t index)
     return &maps[index];
 }
 
+uint32_t espimage_update_limit(uint32_t partition)
+{
+    uint32_t sectors = partition / ESPIMAGE_SECTOR;
+    return (sectors < ESPIMAGE_UPDATE_SECTORS ? sectors : ESPIMAGE_UPDATE_SECTORS) *
+           ESPIMAGE_SECTOR;
+}
+
 const struct espimage_flash_map *espimage_flash_map_by_code(uint8_t code)
 {
     for (size_t i = 0; i < COUNT(maps); i++) {

@@ -201,9 +201,17 @@ static enum espimage_code check_slot(const struct espimage_build_options *o, uin
         error_wanted(err, "at most %u, the slot of the %s map", map->slot_limit, map->name);
         return error_advice(err, "make the firmware smaller, or use a map with larger slots");
     }
-    if (size > map->slot_limit - map->slot_limit / 10) {
-        note_add(notes, "%u %% of the slot is used: %u of %u bytes",
-                 (unsigned)((uint64_t)size * 100 / map->slot_limit), size, map->slot_limit);
+    uint32_t limit = espimage_update_limit(map->slot_limit);
+    if (size > limit) {
+        note_add(
+            notes,
+            "no update can bring it: %u bytes, and the SDK's upgrade client erases at most %u; "
+            "flash it by cable",
+            size, limit);
+    } else if (size > limit - limit / 10) {
+        note_add(notes, "%u %% of the %s is used: %u of %u bytes",
+                 (unsigned)((uint64_t)size * 100 / limit),
+                 limit < map->slot_limit ? "longest update" : "slot", size, limit);
     }
     return ESPIMAGE_OK;
 }

@@ -253,8 +253,10 @@ static enum espimage_outcome rule_length(const struct subject *s, struct espimag
         return find(f, ESPIMAGE_WARN, "%zu bytes; the flash map is unknown or has no slots",
                     s->view->size);
     }
-    return find(f, pass_if(s->view->size <= s->map->slot_limit, ESPIMAGE_FAIL),
-                "%zu of %u bytes (%s)", s->view->size, s->map->slot_limit, s->map->name);
+    uint32_t limit = espimage_update_limit(s->map->slot_limit);
+    return find(f, pass_if(s->view->size <= limit, ESPIMAGE_FAIL), "%zu of %u bytes (%s%s)",
+                s->view->size, limit, s->map->name,
+                limit < s->map->slot_limit ? ", whose slot is larger" : "");
 }
 
 static enum espimage_outcome rule_partition(const struct subject *s, struct espimage_finding *f)
@@ -262,8 +264,9 @@ static enum espimage_outcome rule_partition(const struct subject *s, struct espi
     if (s->options->partition == 0) {
         return rule_length(s, f);
     }
-    return find(f, pass_if(s->view->size <= s->options->partition, ESPIMAGE_FAIL),
-                "%zu of %u bytes", s->view->size, s->options->partition);
+    uint32_t limit = espimage_update_limit(s->options->partition);
+    return find(f, pass_if(s->view->size <= limit, ESPIMAGE_FAIL), "%zu of %u bytes", s->view->size,
+                limit);
 }
 
 static enum espimage_outcome rule_crc(const struct subject *s, struct espimage_finding *f)
@@ -378,8 +381,10 @@ static const struct {
      rule_rboot_checksum},
     {{"ota.header", "it begins with EA 04 or E9 03", OTA}, rule_ota_header},
     {{"ota.app-number", "the fourth byte is the number of the slot, 1 or 2", OTA}, rule_app_number},
-    {{"ota.length", "it is not longer than the slot", OTA2}, rule_length},
-    {{"ota.partition", "it is not longer than the firmware's OTA partition", OTA3}, rule_partition},
+    {{"ota.length", "it is not longer than the slot, nor than 240 sectors", OTA2}, rule_length},
+    {{"ota.partition", "it is not longer than the whole sectors of the OTA partition, nor than 240",
+      OTA3},
+     rule_partition},
     {{"ota.crc", "the last four bytes are the CRC of all before them", OTA}, rule_crc},
     {{"wire.length", "a multiple of 4 long, so that no last TCP segment is too short", 0},
      rule_last_segment},

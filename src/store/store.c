@@ -167,6 +167,21 @@ static bool same_image(const struct counted *a, const struct espimage_bytes *b)
            memcmp(a->snapshot.image.data, b->data, b->size) == 0;
 }
 
+/* A device asked to take a longer one erases nothing and reports nothing until its time is up.
+ * rBoot's clients are not the SDK's. */
+static enum espimage_code check_update_limit(const struct espimage_build_options *options,
+                                             size_t size, struct espimage_error *err)
+{
+    uint32_t limit = espimage_update_limit(options->map->slot_limit);
+    if (options->profile == ESPIMAGE_PROFILE_RBOOT || size <= limit) {
+        return ESPIMAGE_OK;
+    }
+    error_found(err, ESPIMAGE_ERR_SIZE, "the image is %zu bytes long", size);
+    error_wanted(err, "at most %u: the SDK's upgrade client erases no more than %u sectors", limit,
+                 limit / ESPIMAGE_SECTOR);
+    return error_advice(err, "make the firmware smaller, or flash it by cable");
+}
+
 static enum espimage_code convert(const struct store *store, int number, const struct slot *slot,
                                   struct elf_file *elf, struct espimage_bytes *image,
                                   struct espimage_notes *notes, struct espimage_error *err)
@@ -177,7 +192,8 @@ static enum espimage_code convert(const struct store *store, int number, const s
     if (!slot->forced && (slots & (unsigned)number) == 0) {
         return espimage_link_refuse(&elf->link, options.map, err);
     }
-    return espimage_image_build(elf->firmware, &options, image, notes, err);
+    enum espimage_code code = espimage_image_build(elf->firmware, &options, image, notes, err);
+    return code == ESPIMAGE_OK ? check_update_limit(&options, image->size, err) : code;
 }
 
 static enum espimage_code fill(struct snapshot *fresh, const struct espimage_bytes *image,

@@ -193,6 +193,28 @@ static void test_invariants(void **state)
     }
 }
 
+/* Whole sectors of the partition, and never more than 240. */
+static void test_update_limit(void **state)
+{
+    (void)state;
+    static const uint32_t rows[][2] = {
+        {0, 0},
+        {4095, 0},
+        {4096, 4096},
+        {8100, 4096},
+        {0x7A000, 0x7A000},
+        {0xEFFFF, 0xEF000},
+        {0xF0000, 983040},
+        {0xF0001, 983040},
+        {0xFA000, 983040},
+        {16U << 20, 983040},
+        {UINT32_MAX, 983040},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_int_equal(espimage_update_limit(rows[i][0]), rows[i][1]);
+    }
+}
+
 static void test_unknown(void **state)
 {
     (void)state;
@@ -261,6 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_invariants),
+        cmocka_unit_test(test_update_limit),
         cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_settings_listed),
     };

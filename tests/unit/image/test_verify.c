@@ -446,7 +446,7 @@ static const struct verify_case rows[] = {
      0,
      false,
      "512KB",
-     {.partition = 0x3A004},
+     {.partition = 0x3B000},
      {"ota.length", NULL, NULL, OTA2}},
     {"as long as the slot",
      LARGE,
@@ -464,7 +464,39 @@ static const struct verify_case rows[] = {
      NULL,
      {0},
      {"ota.length ota.partition", "format.end", NULL, OTA}},
-    {"as long as the partition", LARGE, {{0}}, 0, false, NULL, {.partition = 0x3A004}, NONE},
+    {"within the partition", LARGE, {{0}}, 0, false, NULL, {.partition = 0x3B000}, NONE},
+    {"within the partition, not within its whole sectors",
+     LARGE,
+     {{0}},
+     0,
+     false,
+     NULL,
+     {.partition = 0x3AFFF},
+     {"ota.partition", NULL, NULL, OTA3}},
+    {"240 sectors",
+     LARGE,
+     {{0}},
+     0xF0000 - 0x3A004,
+     false,
+     "2MB-c1",
+     {0},
+     {NULL, "format.end", NULL, 0}},
+    {"four bytes more than 240 sectors",
+     LARGE,
+     {{0}},
+     0xF0004 - 0x3A004,
+     false,
+     "2MB-c1",
+     {0},
+     {"ota.length ota.partition", "format.end", NULL, OTA}},
+    {"more than 240 sectors in a larger partition",
+     LARGE,
+     {{0}},
+     0xF0004 - 0x3A004,
+     false,
+     "2MB-c1",
+     {.partition = 0x100000},
+     {"ota.length ota.partition", "format.end", NULL, OTA}},
     {"longer than the partition",
      LARGE,
      {{0}},
@@ -594,9 +626,12 @@ static void test_found(void **state)
     enum { LENGTH = 12, PARTITION = 13, CRC = 14, BOOT_SUM = 8, APP = 11, MAP = 19 };
     const struct espimage_verify_options either = {0};
     const struct espimage_verify_options second = {.app = 2, .partition = 80};
+    const struct espimage_verify_options large = {.map = espimage_flash_map_by_name("2MB-c1")};
     struct espimage_bytes built = build_base(TINY);
     assert_string_equal(found_by(&built, &either, LENGTH), "84 of 499712 bytes (1MB)");
-    assert_string_equal(found_by(&built, &second, PARTITION), "84 of 80 bytes");
+    assert_string_equal(found_by(&built, &second, PARTITION), "84 of 0 bytes");
+    assert_string_equal(found_by(&built, &large, LENGTH),
+                        "84 of 983040 bytes (2MB-c1, whose slot is larger)");
     assert_string_equal(found_by(&built, &either, BOOT_SUM), "stored 48, computed 48");
     assert_string_equal(found_by(&built, &either, MAP), "1MB");
     built.data[35] = 0x80;
