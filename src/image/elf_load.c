@@ -134,9 +134,9 @@ static struct names find_names(Elf *elf, const uint8_t *bytes, size_t size)
     if (elf_getshdrstrndx(elf, &index) == 0 && index != 0 &&
         gelf_getshdr(elf_getscn(elf, index), &header) != NULL && header.sh_type == SHT_STRTAB &&
         header.sh_offset < size) {
-        names.bytes = bytes + header.sh_offset;
-        names.size = size - header.sh_offset;
-        names.size = header.sh_size < names.size ? header.sh_size : names.size;
+        names.bytes = bytes + (size_t)header.sh_offset;
+        names.size = size - (size_t)header.sh_offset;
+        names.size = header.sh_size < names.size ? (size_t)header.sh_size : names.size;
     }
     return names;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/bytes.h"
 #include "support/elf_builder.h"
 #include "support/random.h"
 #include "support/test.h"
@@ -444,9 +445,8 @@ static const struct name_case names[] = {
 /* The offset of section's name in the file. */
 static size_t name_at(const struct elf_file *file, size_t section)
 {
-    uint32_t name;
-    memcpy(&name, file->data + file->table + (section + 1) * sizeof(Elf32_Shdr), sizeof name);
-    return file->names + name;
+    const uint8_t *header = file->data + file->table + (section + 1) * sizeof(Elf32_Shdr);
+    return file->names + get_le32(header + offsetof(Elf32_Shdr, sh_name));
 }
 
 /* A name is for people: a hostile one never keeps an ELF from being read. */
