@@ -38,6 +38,11 @@ if nm -D --defined-only "$libdir/libespimage.so" | grep -v ' espimage_'; then
     echo "exported without our prefix"
     exit 1
 fi
+# An empty element of a run path is the current directory.
+if readelf -dW "$prefix/bin/espimagetool" | grep -E '\((RPATH|RUNPATH)\).*(\[:|::|:\])'; then
+    echo "the current directory is in the run path"
+    exit 1
+fi
 # The server module is found where it was installed: the refusal comes from it.
 "$prefix/bin/espimagetool" serve --bind 203.0.113.1 "$here/../fuzz/corpus/elf/1MB.app1.elf" \
     >"$work/serve.log" 2>&1 || true

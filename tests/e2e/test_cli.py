@@ -3,12 +3,13 @@
 
 import re
 import shlex
+import subprocess
 
 import pytest
 
 import image
 from device import Device
-from tool import IO, OK, USAGE, Hex, Maybe, assert_refused, assert_shape
+from tool import IO, OK, PROGRAM, USAGE, Hex, Maybe, assert_refused, assert_shape
 
 COMMANDS = ["serve", "probe", "simulate", "convert", "info", "verify", "factory", "maps",
             "completion"]
@@ -244,3 +245,12 @@ def test_options_are_unique(tool):
     for command in COMMANDS:
         names = options_of(tool, command)
         assert len(names) == len(set(names)) and "help" in names
+
+
+def test_run_path_has_no_empty_element():
+    """An empty element is the current directory: libraries would be loaded from there."""
+    dynamic = subprocess.run(["readelf", "-dW", PROGRAM], capture_output=True, text=True,
+                             check=True).stdout
+    assert "(NEEDED)" in dynamic
+    for path in re.findall(r"\((?:RPATH|RUNPATH)\).*\[(.*)\]", dynamic):
+        assert all(path.split(":")), path
