@@ -4,6 +4,7 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -437,6 +438,29 @@ def test_once_lets_a_slow_reader_finish(serve, firmware):
     assert server.wait() == OK
 
 
+# ---- the module ----
+
+WITHOUT_PROC = ("unshare", "-rm", "sh", "-c", 'mount -t tmpfs none /proc && exec "$0" "$@"')
+
+
+def test_module_is_found_without_proc(serve, firmware):
+    """As in a chroot where /proc is not mounted."""
+    if subprocess.run([*WITHOUT_PROC, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no mount namespaces here")
+    server = serve(firmware.path("1MB.app1"), wrapper=WITHOUT_PROC)
+    assert server.get("/user1.bin").status == 200
+    assert server.stop() == OK
+
+
+def test_reason_when_the_module_is_missing(tool, firmware):
+    program = tool.cwd / "espimagetool"
+    shutil.copy(PROGRAM, program)
+    done = subprocess.run([program, "serve", "--port", "0", firmware.path("1MB.app1")], timeout=20,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == UNAVAILABLE
+    assert "espimagetool-serve.so: cannot open shared object file: No such file" in done.stderr
+
+
 # ---- many and slow clients ----
 
 def test_twenty_clients_at_once(serve, tool, firmware):
@@ -490,13 +514,14 @@ def read_with_pauses(s):
     return got
 
 
-def test_who_has_everything_is_told_of_before_it_leaves(serve, firmware):
+def test_who_has_everything_is_told_of_before_it_leaves(serve, tool, firmware):
     server = serve(firmware.path("2MB-c1.large"))
+    size = len(converted(tool, firmware.path("2MB-c1.large"), 1, "-fs", "2MB-c1"))
     with server.connect(receive_buffer=65536) as s:
         s.sendall(GET % 1)
-        assert len(read_with_pauses(s)) > 590596
+        assert len(read_with_pauses(s)) > size
         begin = time.monotonic()
-        server.wait_for("590596 of 590596 bytes")
+        server.wait_for(f"{size} of {size} bytes")
         assert time.monotonic() - begin < 2
     assert server.stop() == OK
 
@@ -508,7 +533,7 @@ def test_who_has_closed_its_side_gets_everything(serve, tool, firmware):
         s.sendall(GET % 1)
         s.shutdown(socket.SHUT_WR)
         assert read_with_pauses(s).endswith(wanted)
-    server.wait_for("590596 of 590596 bytes")
+    server.wait_for(f"{len(wanted)} of {len(wanted)} bytes")
     assert server.stop() == OK
 
 
