@@ -4,7 +4,7 @@
 #define CLI_SERVE_SAFETY_H
 
 #include "cli/options.h"
-#include "ota/head.h"
+#include "http/request_head.h"
 #include "server/server.h"
 
 #define ALLOWED_NETWORKS 64

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/body.h"
 
-#include "server/board_text.h"
+#include "board/board_text.h"
 #include "server/parts.h"
+#include "web/page_html.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,8 +50,8 @@ static void add_fields(struct MHD_Response *response, const char *type)
         {"Referrer-Policy", "no-referrer"},
         {"Cross-Origin-Resource-Policy", "same-origin"},
     };
-    char policy[BOARD_POLICY];
-    board_html_policy(policy);
+    char policy[PAGE_POLICY];
+    page_html_policy(policy);
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     (void)MHD_add_response_header(response, "Content-Security-Policy", policy);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {

@@ -3,10 +3,10 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "net/event_loop.h"
+#include "net/timer_wheel.h"
 #include "server/conveyor.h"
 #include "server/door.h"
-#include "server/loop.h"
-#include "server/wheel.h"
 
 #include <errno.h>
 #include <linux/tcp.h>
@@ -80,7 +80,7 @@ struct deliver {
     struct conveyor conveyor; /* of the thread whose turns these are */
     pthread_mutex_t telling;  /* held by who collects reports, until they are told; taken first */
     pthread_mutex_t lock;     /* guards all that follows */
-    struct wheel wheel;
+    struct timer_wheel wheel;
     struct link addresses[BUCKETS];
     uint64_t round;
     atomic_uint count;
@@ -193,7 +193,7 @@ static bool is_over(const struct connection *c, double now, unsigned idle)
 
 static void forget(struct deliver *d, struct connection *c)
 {
-    wheel_remove(&d->wheel, &c->turn);
+    timer_wheel_cancel(&d->wheel, &c->turn);
     list_remove(&c->address);
     (void)atomic_fetch_sub(&d->count, 1);
     if (c->shared && c->watch != NULL) { /* then closing ours would not end the events */
@@ -325,7 +325,7 @@ static struct report look(struct deliver *d, struct connection *c, double now, b
     }
     go_on(d, c);
     if (turn) {
-        wheel_put(&d->wheel, &c->turn, now, next_look(c));
+        timer_wheel_set(&d->wheel, &c->turn, now, next_look(c));
     }
     return r;
 }
@@ -438,7 +438,7 @@ void deliver_turn(struct deliver *d)
     double now = now_seconds();
     (void)pthread_mutex_lock(&d->telling);
     (void)pthread_mutex_lock(&d->lock);
-    for (int i = 0; i < LOOKS_AT_ONCE && (link = wheel_take(&d->wheel, now)) != NULL; i++) {
+    for (int i = 0; i < LOOKS_AT_ONCE && (link = timer_wheel_expire(&d->wheel, now)) != NULL; i++) {
         struct report r = look(d, of_turn(link), now, true);
         count = note(reports, count, &r);
     }
@@ -480,7 +480,7 @@ int deliver_timeout(struct deliver *d)
 {
     own = d;
     (void)pthread_mutex_lock(&d->lock);
-    int milliseconds = wheel_wait(&d->wheel, now_seconds());
+    int milliseconds = timer_wheel_timeout(&d->wheel, now_seconds());
     (void)pthread_mutex_unlock(&d->lock);
     return milliseconds;
 }
@@ -493,7 +493,7 @@ struct deliver *deliver_new(const struct deliver_options *options)
     }
     d->options = *options;
     conveyor_open(&d->conveyor, options->null);
-    wheel_init(&d->wheel);
+    timer_wheel_init(&d->wheel);
     for (size_t i = 0; i < BUCKETS; i++) {
         list_init(&d->addresses[i]);
     }
@@ -567,7 +567,7 @@ static void add(struct deliver *d, struct connection *c)
     if (!is_written(c) || d->options.prompt) { /* others may be over before the first look */
         await(d, c);
     }
-    wheel_put(&d->wheel, &c->turn, c->moved, is_written(c) ? FIRST_LOOK : next_look(c));
+    timer_wheel_set(&d->wheel, &c->turn, c->moved, is_written(c) ? FIRST_LOOK : next_look(c));
     (void)pthread_mutex_unlock(&d->lock);
     if (own != d) {
         loop_wake(d->options.loop);

@@ -11,7 +11,7 @@
 #ifndef SERVER_DELIVER_H
 #define SERVER_DELIVER_H
 
-#include "server/peer.h"
+#include "net/peer.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "net/event_loop.h"
 #include "server/deferral.h"
-#include "server/loop.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -82,7 +82,7 @@ static void send_away(struct visitor *v, const char *reason)
     struct peer peer = peer_of_visitor(v);
     unlist(v);
     (void)close(v->fd);
-    census_turn_back(d->options.census, &peer);
+    conn_limits_leave_pending(d->options.conn_limits, &peer);
     if (reason != NULL) {
         d->options.closed(d->options.context, &peer, reason);
     }
@@ -99,13 +99,13 @@ static void pass_on(struct visitor *v, enum head_state state, const struct reque
                                     .address = &v->address.any,
                                     .address_size = v->address_size,
                                     .head = head};
-    if (!census_admit(d->options.census, &arrival.peer)) {
+    if (!conn_limits_admit(d->options.conn_limits, &arrival.peer)) {
         send_away(v, "too many connections of this address");
         return;
     }
     unlist(v);
     v->watch = NULL;
-    if (state == HEAD_WHOLE) {
+    if (state == HEAD_COMPLETE) {
         d->options.admit(d->options.context, &arrival);
     } else {
         d->options.refuse(d->options.context, &arrival);
@@ -184,13 +184,13 @@ static void told(void *context, uint32_t events)
     look(v, (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0);
 }
 
-static const char *unwelcome(enum census_answer answer)
+static const char *unwelcome(enum conn_limits_answer answer)
 {
     switch (answer) {
-    case CENSUS_WELCOME: return NULL;
-    case CENSUS_FULL: return "too many connections";
-    case CENSUS_FULL_ADDRESS: return "too many connections of this address";
-    case CENSUS_NO_MEMORY: break;
+    case CONN_LIMITS_OK: return NULL;
+    case CONN_LIMITS_FULL: return "too many connections";
+    case CONN_LIMITS_FULL_ADDRESS: return "too many connections of this address";
+    case CONN_LIMITS_NO_MEMORY: break;
     }
     return "out of memory";
 }
@@ -218,9 +218,9 @@ static bool make_room(struct door *d)
 /* NULL, or why it may not come in. */
 static const char *enter(struct door *d, const struct peer *peer)
 {
-    enum census_answer answer = census_enter(d->options.census, peer);
-    if (answer == CENSUS_FULL && make_room(d)) {
-        answer = census_enter(d->options.census, peer);
+    enum conn_limits_answer answer = conn_limits_enter(d->options.conn_limits, peer);
+    if (answer == CONN_LIMITS_FULL && make_room(d)) {
+        answer = conn_limits_enter(d->options.conn_limits, peer);
     }
     return unwelcome(answer);
 }
@@ -233,7 +233,7 @@ static void welcome(struct door *d, int fd, const union any_address *address, so
     if (v == NULL) {
         (void)close(fd);
         if (reason == NULL) {
-            census_turn_back(d->options.census, &peer);
+            conn_limits_leave_pending(d->options.conn_limits, &peer);
         }
         d->options.closed(d->options.context, &peer, reason != NULL ? reason : "out of memory");
         return;

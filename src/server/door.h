@@ -6,10 +6,10 @@
 #ifndef SERVER_DOOR_H
 #define SERVER_DOOR_H
 
-#include "ota/head.h"
-#include "server/census.h"
-#include "server/cidr.h"
-#include "server/peer.h"
+#include "http/request_head.h"
+#include "net/cidr.h"
+#include "net/conn_limits.h"
+#include "net/peer.h"
 
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -33,8 +33,9 @@ struct door_options {
     struct loop *loop;         /* borrowed: connections are watched there */
     int listening;             /* borrowed; several doors may share it, */
     struct deferral *deferral; /* and this of it */
-    struct census *census; /* borrowed: who comes in is counted, and leaves it when closed here */
-    unsigned waiting;      /* whose request is not whole; beyond it the oldest has to go */
+    struct conn_limits
+        *conn_limits; /* borrowed: who comes in is counted, and leaves it when closed here */
+    unsigned waiting; /* whose request is not whole; beyond it the oldest has to go */
     const struct cidr *allowed; /* borrowed; others are closed without an answer */
     size_t allowed_count;       /* 0: everybody is welcome */
     unsigned head_seconds;      /* for a request to become whole */

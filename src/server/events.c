@@ -29,7 +29,7 @@ struct watcher {
     bool greeted;
     uint64_t version; /* of the board, that it has seen */
     uint64_t result;
-    double spoke;
+    double slot;
 };
 
 struct events {
@@ -79,7 +79,7 @@ static bool write_events(struct events *e, struct watcher *l, const struct board
     view_take(e->server, l->version, l->result, &e->some);
     bool news = some->version != l->version || some->result != l->result || !l->greeted;
     double now = now_seconds();
-    if (!news && now - l->spoke < COMMENT_SECONDS) {
+    if (!news && now - l->slot < COMMENT_SECONDS) {
         return false;
     }
     FILE *out = body_open(&l->body);
@@ -97,7 +97,7 @@ static bool write_events(struct events *e, struct watcher *l, const struct board
         return false;
     }
     l->greeted = true;
-    l->spoke = now;
+    l->slot = now;
     l->version = some->version;
     l->result = some->result;
     return true;

@@ -3,7 +3,7 @@
 #ifndef SERVER_EVENTS_H
 #define SERVER_EVENTS_H
 
-#include "server/board_text.h"
+#include "board/board_text.h"
 
 #include <microhttpd.h>
 

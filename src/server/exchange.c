@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "http/token.h"
 #include "server/parts.h"
-#include "server/token.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,9 +4,9 @@
 #ifndef SERVER_EXCHANGE_H
 #define SERVER_EXCHANGE_H
 
+#include "net/peer.h"
 #include "ota/decide.h"
 #include "server/converter.h"
-#include "server/peer.h"
 #include "server/server.h"
 
 #include <microhttpd.h>

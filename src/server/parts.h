@@ -3,13 +3,13 @@
 #ifndef SERVER_PARTS_H
 #define SERVER_PARTS_H
 
-#include "server/board.h"
+#include "board/board.h"
+#include "net/listener.h"
+#include "net/rate_limit.h"
+#include "net/system_limits.h"
+#include "sandbox/sandbox.h"
 #include "server/deferral.h"
 #include "server/exchange.h"
-#include "server/limits.h"
-#include "server/listen.h"
-#include "server/rate.h"
-#include "server/sandbox.h"
 #include "server/server.h"
 #include "server/status.h"
 #include "server/worker.h"
@@ -27,12 +27,12 @@ struct server {
     struct cidr *allowed;      /* owned */
     unsigned connections;
     unsigned address_connections;
-    struct limits limits;
+    struct system_limits limits;
     char protection[SANDBOX_TEXT];
     bool closed;
-    struct rates *rates;   /* NULL: no limit */
-    atomic_uint answering; /* connections from their whole request to the end of the answer */
-    struct census *census;
+    struct rate_limit *rates; /* NULL: no limit */
+    atomic_uint answering;    /* connections from their whole request to the end of the answer */
+    struct conn_limits *conn_limits;
     struct MHD_Daemon *daemon;
     struct worker **workers; /* owned; one a processor */
     unsigned worker_count;

@@ -3,9 +3,9 @@
  * body, and devices write bodies to flash. */
 #include "base/error.h"
 #include "base/text.h"
+#include "http/token.h"
 #include "ota/request.h"
 #include "server/parts.h"
-#include "server/token.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,7 +70,7 @@ static void refuse(struct server *server, const struct arrival *arrival,
     if (!deliver_finish(server_deliverer(server), &client)) {
         (void)close(arrival->fd);
         free(arrival->watch);
-        census_leave(server->census, peer);
+        conn_limits_leave(server->conn_limits, peer);
     }
     server_tell(server, &event);
     free(target);
@@ -101,7 +101,7 @@ void refuse_exchange(struct exchange *x, const struct deliver_client *client, un
                 status == MHD_HTTP_SERVICE_UNAVAILABLE ? RETRY_SECONDS : 0);
     if (!deliver_finish(server_deliverer(server), client)) {
         (void)close(client->fd);
-        census_leave(server->census, &client->peer);
+        conn_limits_leave(server->conn_limits, &client->peer);
     }
     server_tell_exchange(x, SERVER_REQUEST, false);
     (void)atomic_fetch_sub(&server->answering, 1);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* libmicrohttpd's callbacks: they translate between it and ota/decide.c. */
 #include "base/error.h"
+#include "http/image_header.h"
+#include "http/range.h"
+#include "http/token.h"
 #include "ota/decide.h"
-#include "ota/range.h"
 #include "ota/request.h"
-#include "server/image_header.h"
 #include "server/parts.h"
-#include "server/token.h"
 
 #include <fcntl.h>
 #include <netinet/tcp.h>

@@ -5,9 +5,9 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "server/interface_news.h"
+#include "http/token.h"
+#include "net/netlink_watcher.h"
 #include "server/parts.h"
-#include "server/token.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +59,7 @@ void server_tell(struct server *server, const struct server_event *event)
     struct server_event told = *event;
     uint64_t left_out = 0;
     (void)pthread_mutex_lock(&server->lock);
-    bool news = board_tell(server->board, &told, now_seconds(), time(NULL));
+    bool news = board_record(server->board, &told, now_seconds(), time(NULL));
     if (!told.looks && may_flood(event)) {
         told.quiet = !log_limit_pass(&server->log_limit, &log_rate, now_seconds(), &left_out);
         tell_left_out(server, left_out);
@@ -124,7 +124,7 @@ static void on_admit(void *context, const struct arrival *arrival)
 {
     struct server *server = context;
     const struct peer *peer = &arrival->peer;
-    unsigned wait = server->rates != NULL ? rates_take(server->rates, peer, now_seconds()) : 0;
+    unsigned wait = server->rates != NULL ? rate_limit_take(server->rates, peer, now_seconds()) : 0;
     if (wait > 0) {
         refuse_for_now(server, arrival, wait);
         return;
@@ -140,7 +140,7 @@ static void on_admit(void *context, const struct arrival *arrival)
     if (MHD_add_connection(server->daemon, arrival->fd, arrival->address, arrival->address_size) !=
         MHD_YES) { /* closes it then */
         (void)atomic_fetch_sub(&server->answering, 1);
-        census_leave(server->census, peer);
+        conn_limits_leave(server->conn_limits, peer);
     }
 }
 
@@ -172,7 +172,7 @@ static void on_full(void *context, int error)
 static void on_left(void *context, const struct peer *peer)
 {
     struct server *server = context;
-    census_leave(server->census, peer);
+    conn_limits_leave(server->conn_limits, peer);
 }
 
 static struct peer peer_of_connection(struct MHD_Connection *connection)
@@ -205,7 +205,7 @@ static void see_off(struct server *server, struct MHD_Connection *connection,
         if (client.fd >= 0) {
             (void)close(client.fd);
         }
-        census_leave(server->census, &guest->peer);
+        conn_limits_leave(server->conn_limits, &guest->peer);
     }
 }
 
@@ -227,7 +227,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         free(guest);
     } else {
         const struct peer peer = peer_of_connection(connection);
-        census_leave(server->census, &peer);
+        conn_limits_leave(server->conn_limits, &peer);
     }
 }
 
@@ -261,7 +261,7 @@ static enum espimage_code no_thread(struct espimage_error *err)
 static void settle_limits(struct server *server)
 {
     const struct server_options *o = &server->options;
-    server->limits = limits_settle();
+    server->limits = system_limits_raise();
     unsigned most = server->limits.descriptors;
     most = most > 2 * SPARE_DESCRIPTORS ? most - SPARE_DESCRIPTORS : most / 2;
     server->connections = o->connections != 0 && o->connections < most ? o->connections : most;
@@ -285,7 +285,7 @@ static enum espimage_code make_workers(struct server *server, struct espimage_er
     unsigned count = server->limits.processors;
     const struct door_options door = {.listening = server->listener.fd,
                                       .deferral = server->deferral,
-                                      .census = server->census,
+                                      .conn_limits = server->conn_limits,
                                       .waiting = may_wait(server) / count + 1,
                                       .head_seconds = server->options.head_seconds,
                                       .head_size = server->options.head_size,
@@ -334,11 +334,11 @@ static bool make_parts(struct server *server)
     const struct server_options *o = &server->options;
     const struct rate rate = {o->rate, (double)o->rate * BURST_SECONDS};
     server->deferral = deferral_new(server->listener.fd);
-    server->census = census_new(server->connections, server->address_connections);
-    server->rates = o->rate > 0 ? rates_new(&rate) : NULL;
+    server->conn_limits = conn_limits_new(server->connections, server->address_connections);
+    server->rates = o->rate > 0 ? rate_limit_new(&rate) : NULL;
     server->promises = promises_new(o->promise_seconds, PROMISE_LIMIT);
     server->board = board_new();
-    return server->deferral != NULL && server->census != NULL && server->promises != NULL &&
+    return server->deferral != NULL && server->conn_limits != NULL && server->promises != NULL &&
            server->board != NULL && (o->rate == 0 || server->rates != NULL);
 }
 
@@ -432,7 +432,7 @@ static void stop_parts(struct server *server)
         worker_free(server->workers[i]);
     }
     deferral_free(server->deferral);
-    census_free(server->census);
+    conn_limits_free(server->conn_limits);
     status_free(server->status);
     board_free(server->board);
     promises_free(server->promises);
@@ -447,7 +447,7 @@ static void stop_parts(struct server *server)
     }
     tell_left_out(server, server->log_limit.left_out);
     (void)pthread_mutex_destroy(&server->lock);
-    rates_free(server->rates);
+    rate_limit_free(server->rates);
     free(server->allowed);
     free(server->workers);
     free(server);
@@ -467,12 +467,12 @@ static enum espimage_code server_start(const struct server_options *options, str
     (void)pthread_mutex_init(&server->lock, NULL);
     enum espimage_code code = check_options(server, err);
     if (code == ESPIMAGE_OK) {
-        code = listen_on(options->address, options->port, &server->listener, err);
+        code = listener_open(options->address, options->port, &server->listener, err);
     }
     if (code == ESPIMAGE_OK) {
         settle_limits(server);
         server->null = open("/dev/null", O_WRONLY | O_CLOEXEC); /* later there is no right to */
-        server->news = server->listener.watched ? interface_news_open() : -1;
+        server->news = server->listener.watched ? netlink_watcher_open() : -1;
         confine(server);
         code = start_parts(server, err);
     }
@@ -503,8 +503,8 @@ static int server_news(const struct server *server)
 static bool server_look(struct server *server)
 {
     char text[160];
-    bool news = interface_news_take(server->news);
-    if (listen_look(&server->listener, text, sizeof text)) {
+    bool news = netlink_watcher_drain(server->news);
+    if (listener_poll(&server->listener, text, sizeof text)) {
         server_notice(server, text);
     }
     return server->listener.watched && (news || server->news < 0);

@@ -3,7 +3,7 @@
 #ifndef SERVER_SLOTS_H
 #define SERVER_SLOTS_H
 
-#include "server/board.h"
+#include "board/board.h"
 
 struct server;
 

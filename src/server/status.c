@@ -2,12 +2,13 @@
 #include "server/status.h"
 
 #include "base/clock.h"
-#include "server/board_text.h"
+#include "board/board_text.h"
 #include "server/body.h"
 #include "server/events.h"
 #include "server/parts.h"
 #include "server/slots.h"
 #include "server/view.h"
+#include "web/page_html.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +76,7 @@ static void write_look(struct look *look, FILE *out, const struct board_view *vi
 {
     bool good = true;
     switch (look->route) {
-    case STATUS_PAGE: board_html(out, view, setting); break;
+    case STATUS_PAGE: page_html_write(out, view, setting); break;
     case STATUS_JSON: good = board_json(out, view, setting); break;
     case STATUS_METRICS: board_metrics(out, view, setting); break;
     default: (void)fputs("ok\n", out); break;

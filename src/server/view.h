@@ -3,7 +3,7 @@
 #ifndef SERVER_VIEW_H
 #define SERVER_VIEW_H
 
-#include "server/board.h"
+#include "board/board.h"
 
 struct server;
 

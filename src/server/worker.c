@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/worker.h"
 
-#include "server/loop.h"
+#include "net/event_loop.h"
 
 #include <pthread.h>
 #include <semaphore.h>

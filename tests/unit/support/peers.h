@@ -3,7 +3,7 @@
 #ifndef SUPPORT_PEERS_H
 #define SUPPORT_PEERS_H
 
-#include "server/peer.h"
+#include "net/peer.h"
 #include "support/test.h"
 
 #include <arpa/inet.h>
