@@ -5,6 +5,10 @@
 
 #include "c_types.h"
 
+/* The number that a macro stands for, as a text. */
+#define TEXT(number)  TEXT_(number)
+#define TEXT_(number) #number
+
 /* Called by the SDK: first the table, then the rest. */
 void user_pre_init(void);
 void user_init(void);

@@ -6,9 +6,6 @@
 #include "firmware.h"
 #include "user_config.h"
 
-#define TEXT(number)  TEXT_(number)
-#define TEXT_(number) #number
-
 _Static_assert(sizeof SSID > 1 && sizeof SSID <= 33, "SSID: 1 to 32 characters");
 _Static_assert(sizeof PASSWORD == 1 || (sizeof PASSWORD >= 9 && sizeof PASSWORD <= 64),
                "PASSWORD: empty, or 8 to 63 characters");

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "upgrade.h"
 #include "c_types.h"
-#include "espconn.h"
-#include "ets_sys.h"
 #include "osapi.h"
 #include "user_interface.h"
+
+/* Needs what those above declare. */
+#include "upgrade.h"
 
 #include "firmware.h"
 #include "user_config.h"
@@ -12,9 +12,8 @@
 _Static_assert(BUILD >= 0 && BUILD <= 999999999, "BUILD: up to 9 digits");
 
 static enum upgrade_state state;
-/* The library keeps the address of all three until it is done. */
+/* The library keeps the address of both until it is done, and frees neither. */
 static struct upgrade_server_info server;
-static struct espconn connection;
 static char request[64];
 
 enum upgrade_state ICACHE_FLASH_ATTR upgrade_state(void)
@@ -35,9 +34,8 @@ static void ICACHE_FLASH_ATTR on_upgrade_end(void *arg)
         system_upgrade_reboot();
         return;
     }
+    /* The library has released its memory and reset its flag. */
     os_printf("upgrade: failed, build %d stays\n", BUILD);
-    system_upgrade_deinit();
-    system_upgrade_flag_set(UPGRADE_FLAG_IDLE);
     state = UPGRADE_FAILED;
 }
 
@@ -51,14 +49,13 @@ void ICACHE_FLASH_ATTR upgrade_begin(const uint8 ip[4])
     os_sprintf(request, "GET /user%d.bin HTTP/1.0\r\nConnection: close\r\n\r\n",
                3 - upgrade_slot());
     os_memset(&server, 0, sizeof server);
-    os_memset(&connection, 0, sizeof connection);
     os_memcpy(server.ip, ip, sizeof server.ip);
     os_sprintf((char *)server.upgrade_version, "after %d", BUILD);
     server.port = IMAGE_PORT;
     server.check_cb = on_upgrade_end;
-    server.check_times = UPGRADE_TIME;
+    server.check_times = UPGRADE_SECONDS * 1000;
     server.url = (uint8 *)request;
-    server.pespconn = &connection;
-    /* Sets the upgrade flag to START itself, and refuses when it is. */
+    /* Makes its own connection, whatever `pespconn` is, and sets the upgrade flag to START itself;
+     * it refuses while that is set. */
     state = system_upgrade_start(&server) ? UPGRADE_RUNS : UPGRADE_FAILED;
 }

@@ -28,7 +28,7 @@
 #define TRIGGER_PORT 88
 /* Where the computer that pulls the trigger serves the images. */
 #define IMAGE_PORT 8888
-/* Milliseconds for a whole upgrade. */
-#define UPGRADE_TIME 120000
+/* For an entire upgrade. The SDK reports most failures only when this time is over. */
+#define UPGRADE_SECONDS 120
 
 #endif

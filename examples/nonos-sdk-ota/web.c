@@ -3,10 +3,11 @@
  * browser closes the connection, as it is told the length; so nothing is closed from callbacks,
  * where the SDK does not allow it. */
 #include "c_types.h"
-#include "espconn.h"
-#include "ets_sys.h"
 #include "osapi.h"
 #include "user_interface.h"
+
+/* Needs what those above declare. */
+#include "espconn.h"
 
 #include "firmware.h"
 #include "user_config.h"
@@ -20,7 +21,9 @@ static char answer[900];
 static const char *ICACHE_FLASH_ATTR state_text(void)
 {
     switch (upgrade_state()) {
-    case UPGRADE_RUNS: return "<p>An update is on its way.</p>";
+    case UPGRADE_RUNS:
+        return "<p>An update is on its way. If it fails, this page says so "
+               "within " TEXT(UPGRADE_SECONDS) " seconds.</p>";
     case UPGRADE_FAILED:
         return "<p>The last update failed. Is the image server running, and is its port open in "
                "the computer's firewall?</p>";

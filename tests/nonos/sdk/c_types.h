@@ -3,10 +3,9 @@
 #ifndef C_TYPES_H
 #define C_TYPES_H
 
-#include <stddef.h>
+#include <stddef.h> /* the SDK's own defines size_t, for 32 bits */
 
-/* The compiler for the chip has no <stdint.h>. */
-typedef __UINT32_TYPE__ uint32_t;
+typedef unsigned int uint32_t;
 
 typedef unsigned char uint8;
 typedef signed char sint8;
@@ -15,8 +14,8 @@ typedef unsigned int uint32;
 
 /* The SDK has no _Bool. */
 typedef unsigned char bool;
-#define true 1
-#define false 0
+#define true (1)
+#define false (0)
 
 #if defined(ICACHE_FLASH) && defined(__XTENSA__)
 #define ICACHE_FLASH_ATTR  __attribute__((section(".irom0.text")))

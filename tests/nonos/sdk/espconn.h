@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A stand-in: declares only what examples/nonos-sdk-ota uses of the SDK's header of this name. */
+/* A stand-in: declares only what examples/nonos-sdk-ota uses of the SDK's header of this name. Like
+ * that one, it includes nothing: c_types.h and ip_addr.h have to come before it. */
 #ifndef ESPCONN_H
 #define ESPCONN_H
-
-#include "c_types.h"
 
 #define ESPCONN_OK 0
 
@@ -33,5 +32,6 @@ sint8 espconn_send(struct espconn *to, uint8 *data, uint16 length);
 sint8 espconn_regist_time(struct espconn *of, uint32 seconds, uint8 one_only);
 sint8 espconn_regist_connectcb(struct espconn *on, espconn_connect_callback callback);
 sint8 espconn_regist_recvcb(struct espconn *on, espconn_recv_callback callback);
+ip_addr_t espconn_dns_getserver(uint8 number);
 
 #endif

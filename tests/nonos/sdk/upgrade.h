@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* A stand-in: declares only what examples/nonos-sdk-ota uses of the SDK's header of this name. */
+/* A stand-in: declares only what examples/nonos-sdk-ota uses of the SDK's header of this name. Like
+ * that one, it includes nothing: c_types.h has to come before it. */
 #ifndef UPGRADE_H
 #define UPGRADE_H
-
-#include "c_types.h"
 
 #define UPGRADE_FLAG_IDLE   0
 #define UPGRADE_FLAG_START  1
 #define UPGRADE_FLAG_FINISH 2
 
-struct espconn;
+#define UPGRADE_FW_BIN1 0
+#define UPGRADE_FW_BIN2 1
+
 typedef void (*upgrade_states_check_callback)(void *arg);
 
 struct upgrade_server_info {
@@ -25,6 +26,5 @@ struct upgrade_server_info {
 };
 
 bool system_upgrade_start(struct upgrade_server_info *server);
-void system_upgrade_deinit(void);
 
 #endif

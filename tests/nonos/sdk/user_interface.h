@@ -3,7 +3,10 @@
 #ifndef USER_INTERFACE_H
 #define USER_INTERFACE_H
 
-#include "c_types.h"
+#include "os_type.h"
+
+#include "ip_addr.h"
+#include "user_config.h"
 
 typedef enum {
     SYSTEM_PARTITION_INVALID,
@@ -30,7 +33,6 @@ void system_init_done_cb(init_done_cb_t callback);
 #define UPGRADE_FW_BIN2 1
 uint8 system_upgrade_userbin_check(void);
 void system_upgrade_reboot(void);
-void system_upgrade_flag_set(uint8 flag);
 
 #define STATION_MODE 1
 #define SOFTAP_MODE  2
