@@ -16,6 +16,7 @@
 #include <espimage/firmware.h>
 #include <espimage/flash.h>
 #include <espimage/flash_image.h>
+#include <espimage/identify.h>
 #include <espimage/image.h>
 #include <espimage/parameters.h>
 #include <espimage/verify.h>

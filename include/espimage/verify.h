@@ -9,6 +9,7 @@
 #ifndef ESPIMAGE_VERIFY_H
 #define ESPIMAGE_VERIFY_H
 
+#include <espimage/identify.h>
 #include <espimage/image.h>
 
 ESPIMAGE_BEGIN
@@ -54,30 +55,6 @@ struct espimage_finding {
     char found[160];
 };
 
-/** Mistakes that are known by their look. */
-enum espimage_mistake {
-    ESPIMAGE_MISTAKE_NONE,
-    ESPIMAGE_MISTAKE_EMPTY,
-    ESPIMAGE_MISTAKE_ELF,            /**< an ELF renamed to .bin */
-    ESPIMAGE_MISTAKE_HTML,           /**< a web page saved as .bin */
-    ESPIMAGE_MISTAKE_HTTP,           /**< a whole HTTP response, header included */
-    ESPIMAGE_MISTAKE_GZIP,           /**< compressed on the way */
-    ESPIMAGE_MISTAKE_BLANK,          /**< erased flash */
-    ESPIMAGE_MISTAKE_V1,             /**< an image for no bootloader */
-    ESPIMAGE_MISTAKE_TRUNCATED,      /**< the end is missing */
-    ESPIMAGE_MISTAKE_ESPTOOL,        /**< esptool elf2image: flash bytes as app number */
-    ESPIMAGE_MISTAKE_ESPTOOL2,       /**< esptool2: no CRC */
-    ESPIMAGE_MISTAKE_GEN_APPBIN_PY3, /**< Python 3 port of gen_appbin.py: CRC of wrong branch */
-    ESPIMAGE_MISTAKE_SECOND_BYTE,    /**< ESPImageTool: the segment count where 4 belongs */
-    ESPIMAGE_MISTAKE_TRAILING,       /**< bytes behind the CRC */
-    ESPIMAGE_MISTAKE_UNKNOWN         /**< not an image, and nothing that is known */
-};
-
-/** "none", "esptool", "esptool2", ... */
-ESPIMAGE_API const char *espimage_mistake_name(enum espimage_mistake mistake);
-/** What it is and what to do, in one line; "" for none. */
-ESPIMAGE_API const char *espimage_mistake_text(enum espimage_mistake mistake);
-
 struct espimage_verify_options {
     const struct espimage_flash_map *map; /**< NULL: the one that the image names */
     uint8_t app;                          /**< slot it is meant for, 1 or 2; 0: either */
@@ -96,6 +73,7 @@ struct espimage_report {
     size_t count;
     struct espimage_finding findings[ESPIMAGE_MAX_RULES];
     enum espimage_mistake mistake;
+    struct espimage_identity identity; /**< the same, with what this file shows */
     struct espimage_verdict verdicts[ESPIMAGE_CONSUMER_COUNT];
 };
 

@@ -9,7 +9,7 @@
 #include "store/elf_file.h"
 
 #include <espimage/flash_image.h>
-#include <espimage/verify.h>
+#include <espimage/identify.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -128,6 +128,7 @@ static void elf_text(const espimage_firmware *fw, const struct espimage_link *li
 
 static json_t *image_json(const struct espimage_image_view *v)
 {
+    struct espimage_identity identity;
     json_t *segments = json_array();
     for (size_t i = 0; i < v->segment_count; i++) {
         (void)json_array_append_new(
@@ -136,9 +137,11 @@ static json_t *image_json(const struct espimage_image_view *v)
                       "memory", region_name(v->segment[i].address), "size",
                       (json_int_t)v->segment[i].size, "offset", (json_int_t)v->segment[i].offset));
     }
+    espimage_identify(v->bytes, v->size, &identity);
     json_t *image =
-        json_pack("{s:s, s:s, s:I, s:o}", "content", "image", "format", v->has_irom ? "v2" : "v1",
-                  "size", (json_int_t)v->size, "segments", segments);
+        json_pack("{s:s, s:s, s:s, s:s, s:I, s:o}", "content", "image", "format",
+                  v->has_irom ? "v2" : "v1", "mistake", espimage_mistake_name(identity.mistake),
+                  "mistake_text", identity.text, "size", (json_int_t)v->size, "segments", segments);
     if (v->has_irom && v->extent >= ESPIMAGE_EXTENT_OUTER) {
         (void)json_object_set_new(image, "second_byte", json_integer(v->outer[1]));
         (void)json_object_set_new(image, "app_number", json_integer(v->outer[3]));
@@ -208,9 +211,14 @@ static void sums_text(const struct espimage_image_view *v)
 static void image_text(const struct espimage_image_view *v)
 {
     uint32_t use[ESPIMAGE_REGION_COUNT] = {0};
+    struct espimage_identity identity;
 
-    (void)printf("image for %s, %zu bytes\n",
-                 v->has_irom ? "the new bootloader" : "no bootloader (v1)", v->size);
+    espimage_identify(v->bytes, v->size, &identity);
+    (void)printf("%s, %zu bytes\n", v->has_irom ? "image for the new bootloader" : "v1 image",
+                 v->size);
+    if (identity.mistake != ESPIMAGE_MISTAKE_NONE) {
+        (void)printf("  it is      %s\n", identity.text);
+    }
     headers_text(v);
     for (size_t i = 0; i < v->segment_count; i++) {
         const struct espimage_segment *s = &v->segment[i];
@@ -357,10 +365,9 @@ static enum espimage_code describe_elf(const struct file_bytes *file, const char
 static enum espimage_code describe_unknown(const struct file_bytes *file,
                                            struct espimage_error *err)
 {
-    const struct espimage_verify_options options = {0};
-    struct espimage_report report;
-    espimage_verify(file->data, file->size, &options, &report);
-    error_found(err, ESPIMAGE_ERR_IMAGE, "%s", espimage_mistake_text(report.mistake));
+    struct espimage_identity identity;
+    espimage_identify(file->data, file->size, &identity);
+    error_found(err, ESPIMAGE_ERR_IMAGE, "%s", identity.text);
     return error_wanted(err, "an ELF, an image or a flash dump");
 }
 

@@ -165,7 +165,7 @@ static void print_image(const struct probe_report *report)
         }
     }
     if (v->mistake != ESPIMAGE_MISTAKE_NONE) {
-        (void)printf("  what came is %s\n", espimage_mistake_text(v->mistake));
+        (void)printf("  what came is %s\n", v->identity.text);
     }
 }
 
@@ -308,7 +308,7 @@ static json_t *image_json(const struct probe_report *report)
     }
     return json_pack("{s:I, s:b, s:s, s:s, s:o}", "size", (json_int_t)report->image_size, "whole",
                      report->image_whole, "mistake", espimage_mistake_name(v->mistake),
-                     "mistake_text", espimage_mistake_text(v->mistake), "rules", rules);
+                     "mistake_text", v->identity.text, "rules", rules);
 }
 
 static json_t *segments_json(const struct probing *p, const struct probe_result *r,

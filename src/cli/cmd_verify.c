@@ -85,7 +85,7 @@ static void report_text(const struct espimage_report *r, const char *name)
                      f->found);
     }
     if (r->mistake != ESPIMAGE_MISTAKE_NONE) {
-        (void)printf("  known mistake: %s\n", espimage_mistake_text(r->mistake));
+        (void)printf("  known mistake: %s\n", r->identity.text);
     }
     for (int c = 0; c < ESPIMAGE_CONSUMER_COUNT; c++) {
         const struct espimage_verdict *v = &r->verdicts[c];
@@ -121,7 +121,7 @@ static json_t *report_json(const struct espimage_report *r, const char *name, co
     return json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "file", json_text(name), "part",
                      part != NULL ? json_string(part) : json_null(), "mistake",
                      espimage_mistake_name(r->mistake), "mistake_text",
-                     espimage_mistake_text(r->mistake), "flash_map",
+                     r->identity.text, "flash_map",
                      r->map != NULL ? json_string(r->map->name) : json_null(), "rules", rules,
                      "verdicts", verdicts);
 }

@@ -4,14 +4,12 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "image/chip.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define OFFSET_IN_SECTOR(address) ((address) % ESPIMAGE_SECTOR)
-
-/* Where the old bootloader's linker scripts (eagle.app.v6.old.*.ld) put the irom part. */
-static const uint32_t old_boot_offsets[] = {0x11000, 0x51000, 0x91000};
 
 /* Which map to take when several fit: first the one that esptool assumes. */
 static const uint8_t usual_maps[] = {2, 0, 3, 4, 5, 6, 8, 9};
@@ -77,8 +75,8 @@ static void describe_ota(struct espimage_link *out)
 
 static bool is_old_boot(uint32_t offset)
 {
-    for (size_t i = 0; i < sizeof old_boot_offsets / sizeof old_boot_offsets[0]; i++) {
-        if (offset == old_boot_offsets[i]) {
+    for (size_t i = 0; i < CHIP_OLD_BOOT_OFFSETS; i++) {
+        if (offset == chip_old_boot_offsets[i]) {
             return true;
         }
     }

@@ -26,7 +26,7 @@ static enum espimage_code refuse_by(const struct espimage_report *report,
     if (verdict->accepts) {
         return ESPIMAGE_OK;
     }
-    const char *mistake = espimage_mistake_text(report->mistake);
+    const char *mistake = report->identity.text;
     error_found(err, ESPIMAGE_ERR_IMAGE, "refused by %s: %s", espimage_consumer_title(consumer),
                 verdict->because->found);
     error_wanted(err, "%s: %s", verdict->because->rule->name, verdict->because->rule->demand);

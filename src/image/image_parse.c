@@ -8,14 +8,16 @@
 
 #include <string.h>
 
-/* E9 04 may also be a v1 image of four segments; that one has an address where v2 has 0. */
+/* E9 04 may also be a v1 image of four segments; that one has an address where the new layout has
+ * 0. So may an image for another chip, whose entry is not in IRAM. */
 static bool has_outer_header(const uint8_t *bytes, size_t size)
 {
-    if (size < 1) {
-        return false;
+    if (size < IROM_OFFSET || bytes[0] != MAGIC_V1) {
+        return size > 0 && bytes[0] == MAGIC_V2;
     }
-    return bytes[0] == MAGIC_V2 || (bytes[0] == MAGIC_V1 && size >= IROM_OFFSET &&
-                                    bytes[1] == SECOND_BYTE && get_le32(bytes + 8) == 0);
+    const struct espimage_region *entry = espimage_region_at(get_le32(bytes + 4));
+    return bytes[1] == SECOND_BYTE && get_le32(bytes + 8) == 0 && entry != NULL &&
+           entry->kind == ESPIMAGE_REGION_IRAM;
 }
 
 static bool parse_outer(struct cursor *c, struct espimage_image_view *v)

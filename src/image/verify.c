@@ -9,7 +9,6 @@
 #include "base/text.h"
 #include "image/checksum.h"
 #include "image/image_format.h"
-#include "image/mistake.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -452,7 +451,8 @@ void espimage_verify(const uint8_t *bytes, size_t size,
                          ? rules[i].check(&subject, f)
                          : find(f, ESPIMAGE_UNKNOWN, "not looked at: this is no image");
     }
-    out->mistake = mistake_find(&view);
+    espimage_identify(bytes, size, &out->identity);
+    out->mistake = out->identity.mistake;
     for (unsigned i = 0; i < ESPIMAGE_CONSUMER_COUNT; i++) {
         out->verdicts[i] = judge(out, 1U << i);
     }

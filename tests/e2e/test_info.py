@@ -14,7 +14,7 @@ LAYOUTS = {"no-boot": "no-boot", "no-boot.40000": "no-boot", "old-boot.app1": "o
            "outside-window": "outside-window"}
 
 SEGMENT = {"address": Hex(8), "memory": str, "size": int, "offset": int}
-IMAGE = {"content": "image", "format": str, "size": int, "segments": [SEGMENT],
+IMAGE = {"content": "image", "format": str, "mistake": str, "mistake_text": str, "size": int, "segments": [SEGMENT],
          "second_byte": int, "app_number": int, "irom_size": int, "entry": Hex(8),
          "flash_mode": Maybe(str), "flash_freq": Maybe(str), "flash_map": Maybe(str),
          "checksum_right": bool, "bytes_after_checksum": int}

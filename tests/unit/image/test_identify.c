@@ -9,10 +9,10 @@
 
 static enum espimage_mistake mistake_in(const uint8_t *bytes, size_t size)
 {
-    static const struct espimage_verify_options options;
-    struct espimage_report report;
-    espimage_verify(bytes, size, &options, &report);
-    return report.mistake;
+    struct espimage_identity identity;
+    espimage_identify(bytes, size, &identity);
+    assert_int_equal(identity.text[0] == '\0', identity.mistake == ESPIMAGE_MISTAKE_NONE);
+    return identity.mistake;
 }
 
 struct foreign_case {
@@ -33,6 +33,7 @@ static const struct foreign_case foreign_rows[] = {
      "\x7F"
      "ELF",
      4, ESPIMAGE_MISTAKE_ELF},
+    {"zip", "PK\x03\x04", 30, ESPIMAGE_MISTAKE_ZIP},
     {"response", "HTTP/1.1 200 OK\r\n\r\n\xEA\x04", 0, ESPIMAGE_MISTAKE_HTTP},
     {"old response", "HTTP/1.0 404 Not Found\r\n\r\n<html>", 0, ESPIMAGE_MISTAKE_HTTP},
     {"gzip", "\x1F\x8B\x08", 10, ESPIMAGE_MISTAKE_GZIP},
@@ -99,7 +100,8 @@ static const struct image_case image_rows[] = {
     {"sdk", ESPIMAGE_PROFILE_SDK, 1, 0, 0, ESPIMAGE_MISTAKE_NONE},
     {"sdk app 2", ESPIMAGE_PROFILE_SDK, 2, 0, 0, ESPIMAGE_MISTAKE_NONE},
     {"gen_appbin", ESPIMAGE_PROFILE_GEN_APPBIN, 1, 0, 0, ESPIMAGE_MISTAKE_NONE},
-    {"espruino", ESPIMAGE_PROFILE_ESPRUINO, 1, 0, 0, ESPIMAGE_MISTAKE_NONE},
+    {"espruino", ESPIMAGE_PROFILE_ESPRUINO, 1, 0, 0, ESPIMAGE_MISTAKE_APP_0},
+    {"espruino user2", ESPIMAGE_PROFILE_ESPRUINO, 2, 0, 0, ESPIMAGE_MISTAKE_NONE},
     {"esptool", ESPIMAGE_PROFILE_ESPTOOL, 1, 0, 0, ESPIMAGE_MISTAKE_ESPTOOL},
     {"esptool2", ESPIMAGE_PROFILE_RBOOT, 1, 0, 0, ESPIMAGE_MISTAKE_ESPTOOL2},
     {"CRC missing", ESPIMAGE_PROFILE_SDK, 1, -4, 0, ESPIMAGE_MISTAKE_TRUNCATED},
@@ -173,10 +175,51 @@ static void test_v1(void **state)
 static void test_names(void **state)
 {
     (void)state;
-    static const char *const names[] = {"none",        "empty",    "elf",      "html",
-                                        "http",        "gzip",     "blank",    "v1",
-                                        "truncated",   "esptool",  "esptool2", "gen_appbin-py3",
-                                        "second-byte", "trailing", "unknown"};
+    static const char *const names[] = {"none",
+                                        "empty",
+                                        "elf",
+                                        "html",
+                                        "http",
+                                        "gzip",
+                                        "zip",
+                                        "lfs-pointer",
+                                        "intel-hex",
+                                        "base64",
+                                        "blank",
+                                        "flash",
+                                        "bootloader",
+                                        "rboot-bootloader",
+                                        "rtos3-bootloader",
+                                        "arduino",
+                                        "rtos3",
+                                        "esp32",
+                                        "old-format",
+                                        "one-file",
+                                        "v1",
+                                        "irom",
+                                        "init-data",
+                                        "partition-table",
+                                        "ehug",
+                                        "sming-bundle",
+                                        "offset",
+                                        "two-images",
+                                        "text-mode",
+                                        "utf8",
+                                        "replaced",
+                                        "truncated",
+                                        "trailing",
+                                        "readback",
+                                        "edited",
+                                        "esptool",
+                                        "rtos1",
+                                        "esptool2",
+                                        "app-0",
+                                        "no-crc",
+                                        "gen_appbin-py3",
+                                        "plain-crc",
+                                        "second-byte",
+                                        "e9-header",
+                                        "unknown"};
     assert_int_equal(COUNT(names), ESPIMAGE_MISTAKE_UNKNOWN + 1);
     for (size_t i = 0; i < COUNT(names); i++) {
         enum espimage_mistake mistake = (enum espimage_mistake)i;
