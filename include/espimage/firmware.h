@@ -56,6 +56,14 @@ ESPIMAGE_API void espimage_firmware_free(espimage_firmware *fw);
 
 ESPIMAGE_API uint32_t espimage_firmware_entry(const espimage_firmware *fw);
 
+/**
+ * Why the entry point seems not to be code, in one clause; "" when nothing speaks against it. A
+ * linker that does not find the symbol of ENTRY() only warns and takes the start of .text, where
+ * the literals of the first function are: a device crashes there at once. Taken from the ELF's
+ * symbols, or from the word at the entry when it has none.
+ */
+ESPIMAGE_API const char *espimage_firmware_entry_doubt(const espimage_firmware *fw);
+
 /** All sections, in the order of the ELF. Views live as long as the firmware. */
 ESPIMAGE_API size_t espimage_firmware_section_count(const espimage_firmware *fw);
 ESPIMAGE_API const struct espimage_section *espimage_firmware_section(const espimage_firmware *fw,

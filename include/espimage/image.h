@@ -20,11 +20,12 @@ enum espimage_profile {
     ESPIMAGE_PROFILE_GEN_APPBIN, /**< app number, .text .data .rodata first, CRC */
     ESPIMAGE_PROFILE_ESPTOOL,    /**< flash settings in both headers, ELF order, CRC */
     ESPIMAGE_PROFILE_RBOOT,    /**< flash settings, .text .data .rodata first, no CRC (esptool2) */
-    ESPIMAGE_PROFILE_ESPRUINO, /**< as sdk, apps numbered 0 and 1 */
+    ESPIMAGE_PROFILE_ESPRUINO, /**< as gen_appbin, apps numbered 0 and 1 */
+    ESPIMAGE_PROFILE_RTOS1,    /**< RTOS SDK 1.x: as gen_appbin, flash settings in both headers */
     ESPIMAGE_PROFILE_COUNT
 };
 
-/** "sdk", "gen_appbin", "esptool", "rboot", "espruino". */
+/** "sdk", "gen_appbin", "esptool", "rboot", "espruino", "rtos1". */
 ESPIMAGE_API const char *espimage_profile_name(enum espimage_profile profile);
 /** False when there is no such profile; *out is then untouched. */
 ESPIMAGE_API bool espimage_profile_by_name(const char *name, enum espimage_profile *out);

@@ -20,7 +20,7 @@
 static const struct option_spec convert_options[] = {
     {OPT_OUTPUT, "output", NULL, 'o', "FILE", NULL, "where to write the one image; - is stdout"},
     {OPT_OUT_DIR, "out-dir", NULL, 0, "DIR", NULL, "folder for the images (default: the ELF's)"},
-    {OPT_PROFILE, "profile", NULL, 0, "PROFILE", "sdk gen_appbin esptool rboot espruino",
+    {OPT_PROFILE, "profile", NULL, 0, "PROFILE", PROFILE_NAMES,
      "whose image it is (default sdk)"},
     {OPT_APP, "app", NULL, 0, "1|2", "1 2", "the slot, whatever the ELF was linked for"},
     {OPT_IROM_CHECKSUM, "irom-checksum", NULL, 0, NULL, NULL,

@@ -18,7 +18,7 @@ static const struct option_spec factory_options[] = {
     {OPT_BOOT, "boot", NULL, 0, "FILE", NULL, "the bootloader, from the SDK"},
     {OPT_NO_BOOT, "no-boot", NULL, 0, NULL, NULL, "no bootloader: for emulators, not for a chip"},
     {OPT_INIT_DATA, "init-data", NULL, 0, "FILE", NULL, "the SDK's esp_init_data_default.bin"},
-    {OPT_PROFILE, "profile", NULL, 0, "PROFILE", "sdk gen_appbin esptool espruino",
+    {OPT_PROFILE, "profile", NULL, 0, "PROFILE", SLOT_PROFILE_NAMES,
      "whose images to make of ELFs (default sdk)"},
     {0, NULL, NULL, 0, NULL, NULL, NULL},
 };
@@ -39,7 +39,7 @@ static enum espimage_code set_profile(const char *value, struct factory *f,
     enum espimage_code code = profile_option(value, &f->inputs.profile, err);
     if (code == ESPIMAGE_OK && f->inputs.profile == ESPIMAGE_PROFILE_RBOOT) {
         error_found(err, ESPIMAGE_ERR_USAGE, "rBoot has slots of its own");
-        code = error_wanted(err, "one of sdk gen_appbin esptool espruino");
+        code = error_wanted(err, "one of " SLOT_PROFILE_NAMES);
     }
     return code;
 }

@@ -84,6 +84,7 @@ static json_t *elf_json(const espimage_firmware *fw, const struct espimage_link 
                                               (json_int_t)espimage_firmware_use(fw, r->kind),
                                               "size", (json_int_t)r->size));
     }
+    const char *doubt = espimage_firmware_entry_doubt(fw);
     json_t *app1 = json_array();
     json_t *app2 = json_array();
     for (size_t i = 0; i < espimage_flash_map_count(); i++) {
@@ -96,8 +97,9 @@ static json_t *elf_json(const espimage_firmware *fw, const struct espimage_link 
             (void)json_array_append_new(app2, json_string(m->name));
         }
     }
-    return json_pack("{s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "content", "elf", "entry",
-                     json_hex(espimage_firmware_entry(fw), 8), "layout",
+    return json_pack("{s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "content", "elf",
+                     "entry", json_hex(espimage_firmware_entry(fw), 8), "entry_doubt",
+                     doubt[0] != '\0' ? json_string(doubt) : json_null(), "layout",
                      espimage_layout_name(link->layout), "reason", link->reason, "advice",
                      link->advice, "app1_of", app1, "app2_of", app2, "sections", sections, "memory",
                      memory);
@@ -110,6 +112,10 @@ static void elf_text(const espimage_firmware *fw, const struct espimage_link *li
         (void)printf("             %s\n", link->advice);
     }
     (void)printf("  entry      0x%08X\n", espimage_firmware_entry(fw));
+    if (espimage_firmware_entry_doubt(fw)[0] != '\0') {
+        (void)printf("             %s%s%s: a device crashes there at once\n", style_doubtful(),
+                     espimage_firmware_entry_doubt(fw), style_end());
+    }
     for (size_t i = 0; i < espimage_firmware_section_count(fw); i++) {
         const struct espimage_section *s = espimage_firmware_section(fw, i);
         (void)printf("  section    %-4s 0x%08X %7u  %s%s\n", espimage_region(s->region)->name,

@@ -30,7 +30,7 @@ static const struct option_spec serve_options[] = {
      "keep what HEAD announced for GET (default 600)"},
     {OPT_MSS, "mss", NULL, 0, "BYTES", NULL, "also suit this TCP segment size"},
     {OPT_APP, "app", NULL, 0, "1|2", "1 2", "the slot of the one ELF, whatever it was linked for"},
-    {OPT_PROFILE, "profile", NULL, 0, "PROFILE", "sdk gen_appbin esptool rboot espruino",
+    {OPT_PROFILE, "profile", NULL, 0, "PROFILE", PROFILE_NAMES,
      "whose image to make (default sdk)"},
     {OPT_LOG, "log", NULL, 0, "FORMAT", "text json", "what the log is written as (default text)"},
     {0, NULL, NULL, 0, NULL, NULL, NULL},

@@ -16,7 +16,7 @@ static const struct option_spec verify_options[] = {
     {OPT_FOR, "for", NULL, 0, "CONSUMER", "boot rboot ota2 ota3",
      "count only this one's word; repeatable"},
     {OPT_APP, "app", NULL, 0, "1|2", "1 2", "the slot that it is meant for"},
-    {OPT_PROFILE, "profile", NULL, 0, "PROFILE", "sdk gen_appbin esptool rboot espruino",
+    {OPT_PROFILE, "profile", NULL, 0, "PROFILE", PROFILE_NAMES,
      "for an ELF: whose image to make of it (default sdk)"},
     {OPT_OTA_SIZE, "ota-size", NULL, 0, "BYTES", NULL,
      "OTA partition of SDK 3.x firmware (default: slot)"},

@@ -286,7 +286,7 @@ enum espimage_code profile_option(const char *value, enum espimage_profile *out,
         return ESPIMAGE_OK;
     }
     error_found(err, ESPIMAGE_ERR_USAGE, "unknown value '%s'", value);
-    return error_wanted(err, "one of sdk gen_appbin esptool rboot espruino");
+    return error_wanted(err, "one of " PROFILE_NAMES);
 }
 
 #define HELP_COLUMN 28

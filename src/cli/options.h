@@ -124,6 +124,9 @@ enum espimage_code number_option(const char *value, uint32_t lowest, uint32_t hi
 int stdout_option(const struct command *command, const char *output, bool json, bool *to_stdout);
 
 enum espimage_code app_option(const char *value, uint8_t *out, struct espimage_error *err);
+/* Every profile; and those for the slots of Espressif's bootloader. */
+#define PROFILE_NAMES      "sdk gen_appbin esptool rboot espruino rtos1"
+#define SLOT_PROFILE_NAMES "sdk gen_appbin esptool espruino rtos1"
 enum espimage_code profile_option(const char *value, enum espimage_profile *out,
                                   struct espimage_error *err);
 

@@ -5,8 +5,10 @@
  * before it is used. */
 #include <espimage/firmware.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "image/entry.h"
 
 #include <gelf.h>
 #include <stdlib.h>
@@ -118,11 +120,23 @@ static bool occupies_memory(const GElf_Shdr *header)
     return (header->sh_flags & SHF_ALLOC) != 0 && header->sh_size > 0 && !tbss;
 }
 
-/* The bytes that hold the names of sections; none when the ELF has no such table. */
+/* The bytes that hold the names of sections or symbols; none when the ELF has no such table. */
 struct names {
     const uint8_t *bytes;
     size_t size;
 };
+
+/* Of a string table, as much as lies within the file. */
+static struct names names_in(const GElf_Shdr *header, const uint8_t *bytes, size_t size)
+{
+    struct names names = {NULL, 0};
+    if (header->sh_type == SHT_STRTAB && header->sh_offset < size) {
+        names.bytes = bytes + (size_t)header->sh_offset;
+        names.size = size - (size_t)header->sh_offset;
+        names.size = header->sh_size < names.size ? (size_t)header->sh_size : names.size;
+    }
+    return names;
+}
 
 /* Not left to elf_strptr(): of a compressed table it would unpack all, however much that is, and
  * in one that does not end in NUL it searches all of the rest for each name. */
@@ -132,11 +146,8 @@ static struct names find_names(Elf *elf, const uint8_t *bytes, size_t size)
     GElf_Shdr header;
     size_t index = 0;
     if (elf_getshdrstrndx(elf, &index) == 0 && index != 0 &&
-        gelf_getshdr(elf_getscn(elf, index), &header) != NULL && header.sh_type == SHT_STRTAB &&
-        header.sh_offset < size) {
-        names.bytes = bytes + (size_t)header.sh_offset;
-        names.size = size - (size_t)header.sh_offset;
-        names.size = header.sh_size < names.size ? (size_t)header.sh_size : names.size;
+        gelf_getshdr(elf_getscn(elf, index), &header) != NULL) {
+        names = names_in(&header, bytes, size);
     }
     return names;
 }
@@ -214,6 +225,67 @@ static size_t count_sections(Elf *elf)
     return count;
 }
 
+/* The SDK's entry point, call_user_start or, since SDK 3.0.6, call_user_start1. */
+static bool is_start(const char *name)
+{
+    return strncmp(name, "call_user_start", sizeof "call_user_start" - 1) == 0;
+}
+
+static void note_symbol(const Elf32_Sym *symbol, const struct names *names, uint32_t entry,
+                        struct entry_symbols *out)
+{
+    unsigned type = ELF32_ST_TYPE(symbol->st_info);
+    char name[ESPIMAGE_SECTION_NAME];
+    if (symbol->st_shndx == SHN_UNDEF || (type != STT_FUNC && type != STT_NOTYPE)) {
+        return;
+    }
+    bool function = type == STT_FUNC;
+    out->functions = out->functions || function;
+    out->at_entry = out->at_entry || (function && symbol->st_value == entry);
+    if (symbol->st_name >= names->size ||
+        names->size - symbol->st_name < sizeof "call_user_start" ||
+        !is_start((const char *)names->bytes + symbol->st_name)) {
+        return;
+    }
+    read_name(names, symbol->st_name, name);
+    if (symbol->st_value == entry) {
+        out->at_entry = true;
+    } else if (out->start[0] == '\0') {
+        memcpy(out->start, name, sizeof name);
+        out->start_address = symbol->st_value;
+    }
+}
+
+/* A damaged symbol table only means that less is known. */
+static void read_symbols(Elf *elf, const uint8_t *bytes, size_t size, uint32_t entry,
+                         struct entry_symbols *out)
+{
+    Elf_Scn *scn = NULL;
+    GElf_Shdr header;
+    GElf_Shdr strings;
+    while ((scn = elf_nextscn(elf, scn)) != NULL) {
+        if (gelf_getshdr(scn, &header) == NULL || header.sh_type != SHT_SYMTAB ||
+            header.sh_offset > size || header.sh_size > size - header.sh_offset) {
+            continue;
+        }
+        struct names names = {NULL, 0};
+        if (gelf_getshdr(elf_getscn(elf, header.sh_link), &strings) != NULL) {
+            names = names_in(&strings, bytes, size);
+        }
+        for (size_t at = 0; header.sh_size - at >= sizeof(Elf32_Sym); at += sizeof(Elf32_Sym)) {
+            const uint8_t *p = bytes + (size_t)header.sh_offset + at;
+            const Elf32_Sym symbol = {
+                .st_name = get_le32(p),
+                .st_value = get_le32(p + offsetof(Elf32_Sym, st_value)),
+                .st_info = p[offsetof(Elf32_Sym, st_info)],
+                .st_shndx = (Elf32_Section)(p[offsetof(Elf32_Sym, st_shndx)] |
+                                            p[offsetof(Elf32_Sym, st_shndx) + 1] << 8)};
+            note_symbol(&symbol, &names, entry, out);
+        }
+        return;
+    }
+}
+
 enum espimage_code espimage_firmware_from_elf(const void *bytes, size_t size,
                                               espimage_firmware **out, struct espimage_error *err)
 {
@@ -254,6 +326,11 @@ enum espimage_code espimage_firmware_from_elf(const void *bytes, size_t size,
     }
     if (code == ESPIMAGE_OK) {
         code = espimage_firmware_from_sections((uint32_t)header.e_entry, sections, count, out, err);
+    }
+    if (code == ESPIMAGE_OK) {
+        struct entry_symbols symbols = {0};
+        read_symbols(elf, bytes, size, (uint32_t)header.e_entry, &symbols);
+        firmware_set_symbols(*out, &symbols);
     }
 done:
     free(sections);

@@ -2,6 +2,7 @@
 #include <espimage/firmware.h>
 
 #include "base/error.h"
+#include "image/entry.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ struct espimage_firmware {
     uint32_t irom_address;
     uint32_t irom_size;
     uint32_t use[ESPIMAGE_REGION_COUNT];
+    char entry_doubt[ENTRY_DOUBT_SIZE];
 };
 
 /* Fills section->region from its address and checks that it lies in that memory, whole. */
@@ -175,6 +177,7 @@ enum espimage_code espimage_firmware_from_sections(uint32_t entry,
         code = copy_content(fw, ram_size, err);
     }
     if (code == ESPIMAGE_OK) {
+        firmware_set_symbols(fw, &(const struct entry_symbols){0});
         *out = fw;
         fw = NULL;
     }
@@ -196,6 +199,16 @@ void espimage_firmware_free(espimage_firmware *fw)
 uint32_t espimage_firmware_entry(const espimage_firmware *fw)
 {
     return fw->entry;
+}
+
+void firmware_set_symbols(espimage_firmware *fw, const struct entry_symbols *symbols)
+{
+    entry_judge(fw, symbols, fw->entry_doubt);
+}
+
+const char *espimage_firmware_entry_doubt(const espimage_firmware *fw)
+{
+    return fw->entry_doubt;
 }
 
 size_t espimage_firmware_section_count(const espimage_firmware *fw)

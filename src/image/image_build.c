@@ -23,7 +23,8 @@ static const struct {
     [ESPIMAGE_PROFILE_GEN_APPBIN] = {"gen_appbin", false, true, false, true, 1},
     [ESPIMAGE_PROFILE_ESPTOOL] = {"esptool", true, false, true, true, 1},
     [ESPIMAGE_PROFILE_RBOOT] = {"rboot", true, true, false, false, 1},
-    [ESPIMAGE_PROFILE_ESPRUINO] = {"espruino", false, false, false, true, 0},
+    [ESPIMAGE_PROFILE_ESPRUINO] = {"espruino", false, true, false, true, 0},
+    [ESPIMAGE_PROFILE_RTOS1] = {"rtos1", true, true, false, true, 1},
 };
 
 const char *espimage_profile_name(enum espimage_profile profile)
@@ -169,6 +170,17 @@ static enum espimage_code check_entry(const espimage_firmware *fw, struct espima
     error_found(err, ESPIMAGE_ERR_LAYOUT, "the entry point 0x%08X is in no section in IRAM", entry);
     error_wanted(err, "an address in .text, such as 0x40100004");
     return error_advice(err, "name the entry in the linker script: ENTRY(call_user_start)");
+}
+
+static void note_entry(const espimage_firmware *fw, struct espimage_notes *notes)
+{
+    const char *doubt = espimage_firmware_entry_doubt(fw);
+    if (doubt[0] != '\0') {
+        note_add(notes,
+                 "%s: a device crashes there at once; did the linker warn about the entry symbol? "
+                 "call_user_start1 is in the SDK's libdriver (-ldriver)",
+                 doubt);
+    }
 }
 
 static enum espimage_code check_options(const struct espimage_build_options *o,
@@ -326,7 +338,13 @@ static enum espimage_code check_firmware(const espimage_firmware *fw,
     if (code == ESPIMAGE_OK) {
         code = check_memories(fw, notes, err);
     }
-    return code == ESPIMAGE_OK ? check_entry(fw, err) : code;
+    if (code == ESPIMAGE_OK) {
+        code = check_entry(fw, err);
+    }
+    if (code == ESPIMAGE_OK) {
+        note_entry(fw, notes);
+    }
+    return code;
 }
 
 enum espimage_code espimage_image_build(const espimage_firmware *fw,

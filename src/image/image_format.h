@@ -23,6 +23,8 @@
 #define SECOND_BYTE   0x04
 #define HEADER_SIZE   UINT32_C(8)
 #define IROM_OFFSET   UINT32_C(16)
+/* In the old layout: a v1 image at the start of the slot, FF, and the flash part from here on. */
+#define OLD_IROM_OFFSET UINT32_C(0x10000)
 #define IROM_ALIGN    UINT32_C(16)
 #define SEGMENT_ALIGN UINT32_C(4)
 #define CHECKSUM_LINE UINT32_C(16)

@@ -54,7 +54,8 @@ def test_layout_becomes_its_images(tool, firmware, name):
     wanted = [f"{name}-user{app}.bin" for app, _ in CONVERTED[name]]
     assert tool.files() == sorted([f"{name}.elf"] + wanted)
     if name != "iram-big.app1":
-        assert result.err == "", result
+        assert ("crashes" in result.err) == name.startswith("literal-entry"), result
+        assert len(result.errors) == (1 if name.startswith("literal-entry") else 0), result
     lines = result.out.splitlines()
     assert len(lines) == 2 * len(wanted)
     for i, (app, flash_map) in enumerate(CONVERTED[name]):
@@ -337,12 +338,28 @@ def test_no_boot_wants_such_an_elf(tool, firmware):
     assert tool.files() == ["1MB.app1.elf"]
 
 
+# ---- an entry point that is not code ----
+
+@pytest.mark.parametrize("stripped", [False, True])
+@pytest.mark.parametrize("name", ["literal-entry.app1", "1MB.app1"])
+def test_entry_point_that_is_a_literal(tool, firmware, name, stripped):
+    elf = firmware.copy(name, tool.cwd)
+    if stripped:
+        subprocess.run(["xtensa-lx106-elf-strip", str(elf)], check=True)
+    for line in (["convert", elf.name], ["verify", elf.name],
+                 ["factory", "--no-boot", "-fs", "1MB", elf.name, "-o", "flash.bin"]):
+        result = tool(*line)
+        warned = [w for w in result.err.splitlines() if "crashes there at once" in w]
+        assert len(warned) == (1 if name == "literal-entry.app1" else 0), result
+        assert not warned or ("0x40100000" in warned[0] and "libdriver" in warned[0])
+
+
 # ---- profiles ----
 
 def test_profiles(tool, firmware):
     elf = firmware.elf("1MB.app1")
     out = {}
-    for profile in ("sdk", "gen_appbin", "esptool", "rboot", "espruino"):
+    for profile in ("sdk", "gen_appbin", "esptool", "rboot", "espruino", "rtos1"):
         tool.ok("convert", "--profile", profile, "-fm", "dio", "-ff", "80m", "-fs", "1MB", "-o",
                 f"{profile}.bin", str(firmware.path("1MB.app1")))
         out[profile] = (tool.cwd / f"{profile}.bin").read_bytes()
@@ -365,7 +382,11 @@ def test_profiles(tool, firmware):
 
     got = Image(out["espruino"])
     assert (got.second, got.b2, got.b3) == (4, 0, 0), "it counts the apps from 0"
-    assert got.segments == Image(out["sdk"]).segments
+    assert got.segments == Image(out["gen_appbin"]).segments, "it runs gen_appbin.py"
+
+    got = Image(out["rtos1"])
+    assert (got.second, got.b2, got.b3) == (4, 2, 0x2F)
+    assert got.segments == Image(out["gen_appbin"]).segments
 
 
 @pytest.mark.parametrize("name,address", [("rboot", 0x2000), ("rboot.app2", 0x82000)])

@@ -192,7 +192,7 @@ def test_map_by_the_link_addresses(bench, firmware):
     assert_refused(result, USAGE, "several flash maps", "--flash-size")
 
 
-@pytest.mark.parametrize("profile", ["sdk", "gen_appbin", "esptool", "espruino"])
+@pytest.mark.parametrize("profile", ["sdk", "gen_appbin", "esptool", "espruino", "rtos1"])
 def test_profiles(bench, profile):
     bench.ok("factory", "-fs", "1MB", "--profile", profile, "--boot", "boot.bin", "--init-data",
              "init.bin", "app1.elf", "-o", "flash.bin")

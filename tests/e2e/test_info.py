@@ -18,7 +18,7 @@ IMAGE = {"content": "image", "format": str, "mistake": str, "mistake_text": str,
          "second_byte": int, "app_number": int, "irom_size": int, "entry": Hex(8),
          "flash_mode": Maybe(str), "flash_freq": Maybe(str), "flash_map": Maybe(str),
          "checksum_right": bool, "bytes_after_checksum": int}
-ELF = {"content": "elf", "file": str, "entry": Hex(8), "layout": str, "reason": str, "advice": str,
+ELF = {"content": "elf", "file": str, "entry": Hex(8), "entry_doubt": Maybe(str), "layout": str, "reason": str, "advice": str,
        "app1_of": [str], "app2_of": [str],
        "sections": [{"name": str, "memory": str, "address": Hex(8), "size": int,
                      "in_image": bool}],
@@ -205,3 +205,13 @@ def test_recognised_by_content_not_by_name(tool, firmware, user1):
     assert "ELF for the ESP8266" in tool.ok("info", "really-an-elf.bin").out
     user1.rename(tool.cwd / "really-an-image.elf")
     assert "image for the new" in tool.ok("info", "really-an-image.elf").out
+
+
+@pytest.mark.parametrize("name,doubt", [("1MB.app2", None), ("literal-entry.app2", "0x40100000")])
+def test_entry_that_is_not_code(tool, firmware, name, doubt):
+    path = str(firmware.path(name))
+    (one,) = tool.ok("info", "--json", path).json()["files"]
+    assert (one["entry_doubt"] is None) == (doubt is None)
+    out = tool.ok("info", path).out
+    assert ("crashes there at once" in out) == (doubt is not None)
+    assert doubt is None or (doubt in one["entry_doubt"] and one["entry_doubt"] in out)

@@ -284,7 +284,7 @@ def test_same_bytes_everywhere(tool, firmware, wanted):
             assert result.status == OK and result.raw == wanted, env
 
 
-@pytest.mark.parametrize("profile", ["sdk", "gen_appbin", "esptool", "rboot", "espruino"])
+@pytest.mark.parametrize("profile", ["sdk", "gen_appbin", "esptool", "rboot", "espruino", "rtos1"])
 def test_twice_is_the_same(tool, firmware, profile):
     elf = str(firmware.path("three-irom.app1"))
     runs = {tool("convert", "--profile", profile, "-o", "-", elf).raw for _ in range(3)}

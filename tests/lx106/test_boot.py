@@ -26,7 +26,7 @@ BOOTABLE = [
 ]
 
 # espruino numbers the apps 0 and 1, rboot has no CRC: the bootloader looks at neither.
-PROFILES = ["sdk", "gen_appbin", "esptool", "espruino", "rboot"]
+PROFILES = ["sdk", "gen_appbin", "esptool", "espruino", "rtos1", "rboot"]
 
 
 def options(profile, flash_map, slot):

@@ -121,14 +121,15 @@ static const struct profile_case profile_rows[] = {
      ESPIMAGE_PROFILE_ESPRUINO,
      1,
      {0xEA, 4, 0, 0},
-     {RODATA, DATA, VECTORS, TEXT},
+     {TEXT, DATA, RODATA, VECTORS},
      true},
     {"espruino 2",
      ESPIMAGE_PROFILE_ESPRUINO,
      2,
      {0xEA, 4, 0, 1},
-     {RODATA, DATA, VECTORS, TEXT},
+     {TEXT, DATA, RODATA, VECTORS},
      true},
+    {"rtos1", ESPIMAGE_PROFILE_RTOS1, 1, {0xEA, 4, 3, 0x41}, {TEXT, DATA, RODATA, VECTORS}, true},
 };
 
 static void check_segments(const struct espimage_image_view *view, const uint32_t address[4])
@@ -175,7 +176,8 @@ static void test_profile(void **state)
 static void test_profile_names(void **state)
 {
     (void)state;
-    static const char *const names[] = {"sdk", "gen_appbin", "esptool", "rboot", "espruino"};
+    static const char *const names[] = {"sdk",   "gen_appbin", "esptool",
+                                        "rboot", "espruino",   "rtos1"};
     enum espimage_profile profile;
     assert_int_equal(COUNT(names), ESPIMAGE_PROFILE_COUNT);
     for (size_t i = 0; i < COUNT(names); i++) {

@@ -176,8 +176,8 @@ static int order_of(const char *name)
 /* The sections to load in the order of the profile; returns their number. */
 static size_t ram_order(const struct sample *s, const struct espimage_section **ordered)
 {
-    bool named = s->options.profile == ESPIMAGE_PROFILE_GEN_APPBIN ||
-                 s->options.profile == ESPIMAGE_PROFILE_RBOOT;
+    bool named = s->options.profile != ESPIMAGE_PROFILE_SDK &&
+                 s->options.profile != ESPIMAGE_PROFILE_ESPTOOL;
     size_t count = 0;
     for (int turn = 0; turn < (named ? 4 : 1); turn++) {
         for (size_t i = 0; i < s->count; i++) {
@@ -220,7 +220,8 @@ static struct writer plain_image(const struct sample *s)
     uint8_t sum = 0xEF;
     assert_non_null(w.bytes);
     bool settings = s->options.profile == ESPIMAGE_PROFILE_ESPTOOL ||
-                    s->options.profile == ESPIMAGE_PROFILE_RBOOT;
+                    s->options.profile == ESPIMAGE_PROFILE_RBOOT ||
+                    s->options.profile == ESPIMAGE_PROFILE_RTOS1;
     bool espruino = s->options.profile == ESPIMAGE_PROFILE_ESPRUINO;
     put8(&w, 0xEA);
     put8(&w, 4);

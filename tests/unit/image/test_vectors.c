@@ -2,7 +2,9 @@
 /* Images that the tools of the vendor and of others made of two SDK ELFs, byte for byte. They are
  * not part of this repository: ESPIMAGE_SHARED_DATA names their folder, without it (and without
  * the one beside the source) the test is skipped. */
+#include "base/bytes.h"
 #include "base/file.h"
+#include "image/image_link.h"
 #include "support/test.h"
 
 #include <dirent.h>
@@ -116,6 +118,25 @@ static struct espimage_bytes build(const struct vector *v, const espimage_firmwa
     return built;
 }
 
+/* The vendor's ELF is linked for app1 of every map. */
+static void check_link(const struct vector *v, const struct espimage_bytes *built)
+{
+    struct espimage_image_view view;
+    struct image_link link;
+    if (v->tool[0] == '0') {
+        return;
+    }
+    espimage_image_parse(built->data, built->size, &view);
+    image_link_judge(&view, espimage_flash_map_by_name("1MB"), 1, &link);
+    assert_int_equal(link.verdict, IMAGE_LINK_AGREES);
+    assert_in_range(link.wanted_words, 1000, 2000);
+    image_link_judge(&view, espimage_flash_map_by_name("1MB"), 2, &link);
+    assert_int_equal(link.verdict, IMAGE_LINK_ELSEWHERE);
+    assert_int_equal(link.other, 0x40201010);
+    image_link_judge(&view, espimage_flash_map_by_name("2MB-c1"), 2, &link);
+    assert_int_equal(link.verdict, IMAGE_LINK_AGREES);
+}
+
 static void test_vector(void **state)
 {
     struct vector *v = *state;
@@ -125,9 +146,42 @@ static void test_vector(void **state)
     struct espimage_bytes built = build(v, fw);
     assert_int_equal(built.size, wanted.size);
     assert_memory_equal(built.data, wanted.data, wanted.size);
+    check_link(v, &built);
     espimage_bytes_free(&built);
     espimage_firmware_free(fw);
     file_bytes_free(&wanted);
+}
+
+/* gen_appbin.py wrote it; Espruino numbers the apps 0 and 1, the RTOS SDK's copy of the script
+ * writes the flash settings there. */
+static void test_scripts_relatives(void **state)
+{
+    (void)state;
+    static const struct {
+        enum espimage_profile profile;
+        uint8_t b2;
+        uint8_t b3;
+    } relatives[] = {{ESPIMAGE_PROFILE_ESPRUINO, 0, 0}, {ESPIMAGE_PROFILE_RTOS1, 2, 0x5F}};
+    char name[] = "sdk20-at.dio-80m-2MB-c1.user1.gen_appbin.bin";
+    struct vector v = {.name = name};
+    assert_true(split(&v));
+    for (size_t i = 0; i < COUNT(relatives); i++) {
+        struct espimage_error err;
+        struct espimage_bytes built = {0};
+        struct espimage_build_options options = options_of(&v);
+        struct file_bytes wanted = read_data(v.name);
+        espimage_firmware *fw = load_elf(&v);
+        options.profile = relatives[i].profile;
+        assert_ok(espimage_image_build(fw, &options, &built, NULL, &err), &err);
+        wanted.data[2] = relatives[i].b2;
+        wanted.data[3] = relatives[i].b3;
+        put_le32(wanted.data + wanted.size - 4, espimage_image_crc(wanted.data, wanted.size));
+        assert_int_equal(built.size, wanted.size);
+        assert_memory_equal(built.data, wanted.data, wanted.size);
+        espimage_bytes_free(&built);
+        espimage_firmware_free(fw);
+        file_bytes_free(&wanted);
+    }
 }
 
 static bool is_image(const char *name)
@@ -158,7 +212,9 @@ int main(void)
     }
     size_t count = find_vectors(in, vectors);
     (void)closedir(in);
-    int failures = run_rows("vectors", vectors, sizeof vectors[0], count, test_vector);
+    const struct CMUnitTest relatives[] = {cmocka_unit_test(test_scripts_relatives)};
+    int failures = cmocka_run_group_tests_name("relatives", relatives, NULL, NULL);
+    failures += run_rows("vectors", vectors, sizeof vectors[0], count, test_vector);
     for (size_t i = 0; i < count; i++) {
         free(vectors[i].name);
     }

@@ -662,6 +662,7 @@ static const struct built_case built_rows[] = {
     {"esptool", ESPIMAGE_PROFILE_ESPTOOL, {OTA, OTA}},
     {"rboot", ESPIMAGE_PROFILE_RBOOT, {OTA, OTA}},
     {"espruino", ESPIMAGE_PROFILE_ESPRUINO, {OTA, 0}},
+    {"rtos1", ESPIMAGE_PROFILE_RTOS1, {OTA, OTA}},
 };
 
 static void test_built(void **state)

@@ -5,6 +5,7 @@
 #include "support/test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 const uint8_t *content(void)
 {
@@ -55,6 +56,25 @@ espimage_firmware *firmware_of_image_size(uint32_t irom, uint32_t size)
         section(".irom0.text", irom, flash, content()),
     };
     return firmware(0x40100004, sections, COUNT(sections));
+}
+
+espimage_firmware *firmware_pointing(uint32_t irom, uint32_t size, uint32_t words,
+                                     uint32_t points_to)
+{
+    static const uint8_t blank[CONTENT_SIZE];
+    uint8_t *table = calloc(words + 1, 4);
+    assert_non_null(table);
+    for (uint32_t i = 0; i < words; i++) {
+        put_le32(table + (size_t)4 * i, points_to + (i * 36) % size);
+    }
+    const struct espimage_section sections[] = {
+        section(".text", 0x40100000, 64, content()),
+        section(".rodata", 0x3FFE8000, 4 * words, table),
+        section(".irom0.text", irom, size, blank),
+    };
+    espimage_firmware *fw = firmware(0x40100004, sections, COUNT(sections));
+    free(table);
+    return fw;
 }
 
 struct espimage_build_options options_usual(void)

@@ -24,6 +24,11 @@ espimage_firmware *firmware_tiny(uint32_t irom);
 /* .text of 64 bytes, and irom at `irom` of just the size that makes the sdk image `size` long. */
 espimage_firmware *firmware_of_image_size(uint32_t irom, uint32_t size);
 
+/* .text of 64 bytes, irom of `size` blank bytes at `irom`, and in .rodata `words` addresses in a
+ * flash part that would be linked at `points_to`. */
+espimage_firmware *firmware_pointing(uint32_t irom, uint32_t size, uint32_t words,
+                                     uint32_t points_to);
+
 /* Profile sdk, map 1MB, app 1, QIO, 40 MHz. */
 struct espimage_build_options options_usual(void);
 
