@@ -14,9 +14,6 @@
 /* Arduino's bootloader eboot loads itself there; its sketch is one sector behind it. */
 #define EBOOT_ADDRESS UINT32_C(0x4010F000)
 
-/* Where the old layout and one-file firmware have irom, from the start of the file. */
-#define OLD_IROM_OFFSET 0x10000U
-
 static bool ends_word(uint8_t c)
 {
     return c <= ' ' || c > '~';
