@@ -17,7 +17,9 @@ enum espimage_layout {
     ESPIMAGE_LAYOUT_OTA,            /**< app1, app2 or either, by the map */
     ESPIMAGE_LAYOUT_RBOOT,          /**< a ROM of rBoot: 16 bytes into a sector */
     ESPIMAGE_LAYOUT_NO_BOOT,        /**< no bootloader: at the start of a sector */
-    ESPIMAGE_LAYOUT_OLD_BOOT,       /**< the old bootloader (boot 1.1 and before) */
+    ESPIMAGE_LAYOUT_OLD_BOOT,       /**< the old layout (boot 1.4 to 1.7 start its images too) */
+    ESPIMAGE_LAYOUT_ARDUINO,        /**< an Arduino sketch: as OTA, but its updates want eboot */
+    ESPIMAGE_LAYOUT_RTOS3,          /**< an application of RTOS SDK 3, for a partition */
     ESPIMAGE_LAYOUT_OUTSIDE_WINDOW, /**< at or beyond 0x40300000: can never run */
     ESPIMAGE_LAYOUT_NO_IROM,        /**< nothing in flash: fits nowhere, or anywhere */
     ESPIMAGE_LAYOUT_UNKNOWN
@@ -31,10 +33,13 @@ struct espimage_link {
     espimage_map_set app2_maps; /**< maps in which it is linked for user2 */
     espimage_map_set fits;      /**< maps whose slots are large enough for its image */
     char reason[256];           /**< one clause: "linked at 0x40201010, the app1 slot" */
-    char advice[256];           /**< how to link it right; empty when nothing is wrong */
+    char advice[256];           /**< what to do instead; empty when nothing is wrong */
 };
 
-/** "ota", "rboot", "no-boot", "old-boot", "outside-window", "no-irom", "unknown". */
+/**
+ * "ota", "rboot", "no-boot", "old-boot", "arduino", "rtos3", "outside-window", "no-irom",
+ * "unknown".
+ */
 ESPIMAGE_API const char *espimage_layout_name(enum espimage_layout layout);
 
 /** Never fails: what cannot be told is ESPIMAGE_LAYOUT_UNKNOWN, with a reason. */
@@ -55,7 +60,7 @@ ESPIMAGE_API void espimage_map_choice_init(struct espimage_map_choice *choice,
                                            const struct espimage_flash_map *given);
 
 /**
- * Narrows the choice by one more ELF. One that is not of layout OTA does not narrow.
+ * Narrows the choice by one more ELF. One that is linked for no slot does not narrow.
  * @param file its name, for messages; copied.
  * @return ESPIMAGE_OK, or ESPIMAGE_ERR_LAYOUT with both values when it contradicts the given map
  *         or an earlier ELF; the choice is then as before.

@@ -359,7 +359,8 @@ static enum espimage_code convert_elf(struct conversion *c, const struct elf_fil
         }
         return convert_no_boot(c, elf, err);
     }
-    bool rom = layout == ESPIMAGE_LAYOUT_RBOOT || layout == ESPIMAGE_LAYOUT_OTA;
+    bool rom = layout == ESPIMAGE_LAYOUT_RBOOT || layout == ESPIMAGE_LAYOUT_OTA ||
+               layout == ESPIMAGE_LAYOUT_ARDUINO;
     if (c->profile == ESPIMAGE_PROFILE_RBOOT && rom) {
         return convert_rom(c, elf, err);
     }

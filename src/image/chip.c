@@ -37,10 +37,11 @@ static const struct {
     uint32_t end;
 } esp32_regions[] = {
     {0x3C000000, 0x3FE00000}, /* data in flash; DRAM of C2, C3, S3 */
-    {0x3FFA0000, 0x3FFE8000}, /* DRAM of ESP32, S2 */
-    {0x40020000, 0x40100000}, /* IRAM of ESP32, S2; code in flash */
+    {0x3FFA0000, 0x3FFE0000}, /* DRAM of ESP32, S2 */
+    {0x40020000, 0x400F0000}, /* IRAM of ESP32, S2; code in flash */
     {0x40370000, 0x403E0000}, /* IRAM of C2, C3, S3 */
     {0x40800000, 0x40880000}, /* RAM of C6, H2 */
+    {0x50000000, 0x50004000}, /* RTC slow memory */
     {0x42000000, 0x44000000}, /* code in flash of C2, C3, C6, H2, S3 */
 };
 

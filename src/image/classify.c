@@ -26,6 +26,8 @@ const char *espimage_layout_name(enum espimage_layout layout)
     case ESPIMAGE_LAYOUT_RBOOT: return "rboot";
     case ESPIMAGE_LAYOUT_NO_BOOT: return "no-boot";
     case ESPIMAGE_LAYOUT_OLD_BOOT: return "old-boot";
+    case ESPIMAGE_LAYOUT_ARDUINO: return "arduino";
+    case ESPIMAGE_LAYOUT_RTOS3: return "rtos3";
     case ESPIMAGE_LAYOUT_OUTSIDE_WINDOW: return "outside-window";
     case ESPIMAGE_LAYOUT_NO_IROM: return "no-irom";
     case ESPIMAGE_LAYOUT_UNKNOWN: break;
@@ -61,13 +63,13 @@ static void find_maps(const espimage_firmware *fw, struct espimage_link *out)
     }
 }
 
-static void describe_ota(struct espimage_link *out)
+/* Continues out->reason. */
+static void list_slots(struct espimage_link *out)
 {
     espimage_map_set both = out->app1_maps & out->app2_maps;
     espimage_map_set only1 = out->app1_maps & ~both;
     espimage_map_set only2 = out->app2_maps & ~both;
 
-    (void)snprintf(out->reason, sizeof out->reason, "linked at 0x%08X: ", out->address);
     list_maps(out->reason, sizeof out->reason, "app1 of ", only1);
     list_maps(out->reason, sizeof out->reason, only1 != 0 ? "; app2 of " : "app2 of ", only2);
     list_maps(out->reason, sizeof out->reason, only1 != 0 ? "; either of " : "either of ", both);
@@ -100,6 +102,41 @@ static void describe_outside(const struct espimage_irom *irom, struct espimage_l
             : "it can never run: make the part in flash smaller");
 }
 
+static bool has_section(const espimage_firmware *fw, const char *name)
+{
+    for (size_t i = 0; i < espimage_firmware_section_count(fw); i++) {
+        if (strcmp(espimage_firmware_section(fw, i)->name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void describe_ota(const espimage_firmware *fw, struct espimage_link *out)
+{
+    bool arduino = has_section(fw, ".text1") || has_section(fw, ".noinit");
+    out->layout = arduino ? ESPIMAGE_LAYOUT_ARDUINO : ESPIMAGE_LAYOUT_OTA;
+    out->flash_address -= ESPIMAGE_IROM_IN_IMAGE;
+    (void)snprintf(out->reason, sizeof out->reason,
+                   "%slinked at 0x%08X: ", arduino ? "an Arduino sketch, " : "", out->address);
+    list_slots(out);
+    if (arduino) {
+        say(out->advice, sizeof out->advice,
+            "its own updates want Arduino's bootloader eboot: build the .bin with Arduino and "
+            "update it with ArduinoOTA or HTTPUpdate");
+    }
+}
+
+static void describe_rtos3(struct espimage_link *out)
+{
+    out->layout = ESPIMAGE_LAYOUT_RTOS3;
+    (void)snprintf(out->reason, sizeof out->reason,
+                   "an application of Espressif's RTOS SDK 3, linked at 0x%08X", out->address);
+    say(out->advice, sizeof out->advice,
+        "it has a bootloader and an image format of its own: build its .bin with the SDK's make or "
+        "idf.py, flash it with esptool and update it with esp_https_ota");
+}
+
 void espimage_classify(const espimage_firmware *fw, struct espimage_link *out)
 {
     struct espimage_irom irom = espimage_firmware_irom(fw);
@@ -122,17 +159,21 @@ void espimage_classify(const espimage_firmware *fw, struct espimage_link *out)
         describe_outside(&irom, out);
         return;
     }
+    if (has_section(fw, ".flash.text") || has_section(fw, ".flash.rodata")) {
+        describe_rtos3(out);
+        return;
+    }
     find_maps(fw, out);
     if ((out->app1_maps | out->app2_maps) != 0) {
-        out->layout = ESPIMAGE_LAYOUT_OTA;
-        out->flash_address = offset - ESPIMAGE_IROM_IN_IMAGE;
-        describe_ota(out);
+        describe_ota(fw, out);
     } else if (is_old_boot(offset)) {
         out->layout = ESPIMAGE_LAYOUT_OLD_BOOT;
         (void)snprintf(out->reason, sizeof out->reason,
-                       "linked at 0x%08X, for the old bootloader (eagle.app.v6.old.*.ld)",
+                       "linked at 0x%08X, for the old layout (eagle.app.v6.old.*.ld)",
                        irom.address);
-        say(out->advice, sizeof out->advice, "use the eagle.app.v6.new.*.ld linker scripts");
+        say(out->advice, sizeof out->advice,
+            "use the eagle.app.v6.new.*.ld linker scripts; bootloaders 1.4 to 1.7 start images of "
+            "the old layout too, but the SDK's gen_appbin.py has to make them");
     } else if (OFFSET_IN_SECTOR(offset) == 0) {
         out->layout = ESPIMAGE_LAYOUT_NO_BOOT;
         (void)snprintf(out->reason, sizeof out->reason,
@@ -178,7 +219,7 @@ enum espimage_code espimage_map_choice_add(struct espimage_map_choice *choice,
                                            struct espimage_error *err)
 {
     espimage_map_set linked = link->app1_maps | link->app2_maps;
-    if (link->layout != ESPIMAGE_LAYOUT_OTA) {
+    if (linked == 0) {
         return ESPIMAGE_OK;
     }
     if (choice->given != NULL) {
@@ -241,7 +282,7 @@ enum espimage_code espimage_link_refuse(const struct espimage_link *link,
         error_wanted(err, "0x%08X for app1 or 0x%08X for app2 of the %s map", map->link[0],
                      map->link[1], map->name);
     }
-    if (link->layout == ESPIMAGE_LAYOUT_OTA) {
+    if ((link->app1_maps | link->app2_maps) != 0) {
         /* Linked for another map: most likely for the same half of it. */
         bool second = !espimage_flash_map_is_windowed(map) &&
                       link->address - ESPIMAGE_WINDOW_START >= map->half / 2 &&

@@ -2,6 +2,7 @@
 #include <espimage/firmware.h>
 
 #include "base/error.h"
+#include "image/chip.h"
 #include "image/entry.h"
 
 #include <stdlib.h>
@@ -26,6 +27,13 @@ static enum espimage_code section_place(struct espimage_section *section,
     const struct espimage_region *region = espimage_region_at(section->address);
     uint64_t end = (uint64_t)section->address + section->size;
 
+    if (region == NULL && chip_is_esp32_address(section->address)) {
+        error_found(err, ESPIMAGE_ERR_LAYOUT,
+                    "an ELF for a chip of the ESP32 family: section %s at 0x%08X", section->name,
+                    section->address);
+        error_wanted(err, "an ELF for the ESP8266");
+        return error_advice(err, "use that chip's own tools: esptool, idf.py");
+    }
     if (region == NULL) {
         error_found(err, ESPIMAGE_ERR_LAYOUT, "section %s at 0x%08X is in no memory of the chip",
                     section->name, section->address);

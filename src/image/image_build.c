@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* firmware -> image bytes: plan the segments, then write them. */
+#include <espimage/classify.h>
 #include <espimage/image.h>
 
 #include "base/bytes.h"
@@ -334,6 +335,11 @@ static enum espimage_code check_firmware(const espimage_firmware *fw,
                                          const struct espimage_build_options *options,
                                          struct espimage_notes *notes, struct espimage_error *err)
 {
+    struct espimage_link link;
+    espimage_classify(fw, &link);
+    if (link.layout == ESPIMAGE_LAYOUT_ARDUINO) {
+        note_add(notes, "an Arduino sketch: %s", link.advice);
+    }
     enum espimage_code code = check_options(options, err);
     if (code == ESPIMAGE_OK) {
         code = check_memories(fw, notes, err);

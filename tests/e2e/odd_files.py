@@ -127,6 +127,28 @@ def zipped(data):
     return out.getvalue()
 
 
+def elf(sections, entry=0x40100000):
+    """A program of these (name, address, bytes)."""
+    names = b"\0" + b"".join(name.encode() + b"\0" for name, _, _ in sections) + b".shstrtab\0"
+    headers, contents, at, name_at = [bytes(40)], b"", 52, 1
+    for name, address, data in sections:
+        headers.append(struct.pack("<10I", name_at, 1, 6, address, at, len(data), 0, 0, 4, 0))
+        contents, at, name_at = contents + data, at + len(data), name_at + len(name) + 1
+    headers.append(struct.pack("<10I", name_at, 3, 0, 0, at, len(names), 0, 0, 1, 0))
+    contents += names
+    return struct.pack("<16sHHIIIIIHHHHHH", b"\x7fELF\1\1\1", 2, 94, 1, entry, 0,
+                       52 + len(contents), 0, 52, 0, 0, 40, len(headers), len(headers) - 1) + \
+        contents + b"".join(headers)
+
+
+ARDUINO_ELF = elf([(".data", *DATA), (".text", *TEXT), (".text1", 0x40100100, b"text"),
+                   (".irom0.text", 0x40201010, IROM)])
+RTOS3_ELF = elf([(".iram0.vectors", *TEXT), (".dram0.data", *DATA),
+                 (".flash.text", 0x40210010, IROM), (".flash.rodata", 0x40220000, IROM)],
+                entry=0x40210100)
+ESP32_ELF = elf([(".iram0.vectors", 0x40080000, TEXT[1]), (".flash.text", 0x400D0020, IROM)])
+
+
 def flash(parts=(), size=0x100000, fill=b"\xFF"):
     """A flash with these (address, bytes)."""
     out = bytearray(fill * size)

@@ -29,8 +29,8 @@ CONVERTED = {
 REFUSED = {
     "no-boot": ["0x40210000", "no bootloader", "0x40201010", "--no-boot"],
     "no-boot.40000": ["0x40240000", "no bootloader", "--no-boot"],
-    "old-boot.app1": ["0x40211000", "old bootloader", "eagle.app.v6.new"],
-    "old-boot.app2": ["0x40251000", "old bootloader", "eagle.app.v6.new"],
+    "old-boot.app1": ["0x40211000", "old layout", "eagle.app.v6.new"],
+    "old-boot.app2": ["0x40251000", "old layout", "eagle.app.v6.new"],
     "rboot": ["0x40202010", "rBoot", "0x02000", "--profile rboot"],
     "rboot.app2": ["0x40282010", "rBoot", "0x82000", "--profile rboot"],
     "outside-window": ["0x40301010", "1 MB window", "eagle.app.v6.new.2048.ld"],

@@ -3,8 +3,8 @@
 
 import pytest
 
-from odd_files import good, odd_files
-from tool import BAD_INPUT, NOT_ALL, OK
+from odd_files import ARDUINO_ELF, ESP32_ELF, RTOS3_ELF, good, odd_files
+from tool import BAD_INPUT, NOT_ALL, OK, assert_refused
 
 FILES = odd_files()
 
@@ -59,3 +59,46 @@ def test_info_names_images(tool, case):
     assert one["mistake"] == case[0]
     for word in words:
         assert word in one["mistake_text"], word
+
+
+def written(tool, data):
+    (tool.cwd / "x.elf").write_bytes(data)
+    return "x.elf"
+
+
+@pytest.mark.parametrize("command", [["convert"], ["convert", "--profile", "rboot"], ["verify"],
+                                     ["serve", "--port", "0"], ["factory", "--no-boot", "-fs", "1MB", "-o", "f.bin"]], ids=str)
+def test_rtos3_elf_is_refused_without_a_wall(tool, command):
+    result = tool(*command, written(tool, RTOS3_ELF))
+    assert_refused(result, BAD_INPUT, "RTOS SDK 3", "0x40210010", "esptool", "esp_https_ota")
+    assert "rboot" not in result.err.lower()
+    assert tool.files() == ["x.elf"]
+
+
+@pytest.mark.parametrize("command", [["convert"], ["info"], ["verify"]], ids=str)
+def test_esp32_elf_is_named(tool, command):
+    assert_refused(tool(*command, written(tool, ESP32_ELF)), BAD_INPUT,
+                   "ESP32", ".iram0.vectors at 0x40080000", "ESP8266")
+
+
+def test_arduino_elf_converts_with_a_word(tool):
+    result = tool("convert", "-fs", "1MB", written(tool, ARDUINO_ELF))
+    assert result.status == OK and len(result.errors) == 1
+    for word in ("warning", "Arduino sketch", "eboot", "ArduinoOTA"):
+        assert word in result.err, word
+    assert tool.files() == ["x-user1.bin", "x.elf"]
+
+
+@pytest.mark.parametrize("data, layout, words", [
+    (ARDUINO_ELF, "arduino", ["Arduino sketch", "app1 of 512KB", "eboot"]),
+    (RTOS3_ELF, "rtos3", ["RTOS SDK 3", "esp_https_ota"])], ids=["arduino", "rtos3"])
+def test_info_of_elves_of_other_worlds(tool, data, layout, words):
+    text = tool.ok("info", written(tool, data)).out
+    for word in words:
+        assert word in text, word
+    assert tool.ok("info", "--json", "x.elf").json()["files"][0]["layout"] == layout
+
+
+def test_old_layout_elf(tool, firmware):
+    result = tool("convert", str(firmware.path("old-boot.app1")))
+    assert_refused(result, BAD_INPUT, "old layout", "eagle.app.v6.new", "1.4 to 1.7")

@@ -46,7 +46,7 @@ static const struct link_case link_rows[] = {
     {"start of slot 1", 0x40201000, ESPIMAGE_LAYOUT_NO_BOOT, 0x1000, 0, 0, "0x40201000",
      NEW_SCRIPTS},
     {"old bootloader 0x11000", 0x40211000, ESPIMAGE_LAYOUT_OLD_BOOT, 0x11000, 0, 0,
-     "linked at 0x40211000, for the old bootloader (" OLD_SCRIPTS ")", NEW_SCRIPTS},
+     "linked at 0x40211000, for the old layout (" OLD_SCRIPTS ")", NEW_SCRIPTS},
     {"old bootloader 0x51000", 0x40251000, ESPIMAGE_LAYOUT_OLD_BOOT, 0x51000, 0, 0, OLD_SCRIPTS,
      NEW_SCRIPTS},
     {"old bootloader 0x91000", 0x40291000, ESPIMAGE_LAYOUT_OLD_BOOT, 0x91000, 0, 0, OLD_SCRIPTS,
@@ -85,6 +85,98 @@ static void test_link(void **state)
     assert_mentions(link.reason, row->reason);
     assert_mentions(link.advice, row->advice);
     assert_int_equal(link.advice[0] == '\0', row->advice[0] == '\0');
+}
+
+struct foreign_case {
+    const char *name;
+    uint32_t entry;
+    struct espimage_section sections[4];
+    enum espimage_layout layout;
+    unsigned slots; /* of the 1MB map */
+    const char *reason;
+    const char *advice;
+};
+
+#define SECTION(name, address)                                                                     \
+    {                                                                                              \
+        name, 0, address, 64,                                                                      \
+            (const uint8_t *)"0123456789012345678901234567890123456789"                            \
+                             "0123456789012345678901234567890123456789"                            \
+    }
+
+static const struct foreign_case foreign_rows[] = {
+    {"RTOS SDK 3",
+     0x40210200,
+     {SECTION(".iram0.text", 0x40100000), SECTION(".flash.text", 0x40210010),
+      SECTION(".flash.rodata", 0x40220000)},
+     ESPIMAGE_LAYOUT_RTOS3,
+     0,
+     "RTOS SDK 3, linked at 0x40210010",
+     "esp_https_ota"},
+    {"RTOS SDK 3, second slot",
+     0x40100000,
+     {SECTION(".iram0.vectors", 0x40100000), SECTION(".flash.rodata", 0x40280010)},
+     ESPIMAGE_LAYOUT_RTOS3,
+     0,
+     "RTOS SDK 3",
+     "esptool"},
+    {"Arduino",
+     0x40100000,
+     {SECTION(".text", 0x40100000), SECTION(".text1", 0x40100100),
+      SECTION(".irom0.text", 0x40201010)},
+     ESPIMAGE_LAYOUT_ARDUINO,
+     1,
+     "an Arduino sketch, linked at 0x40201010: app1 of 512KB",
+     "eboot"},
+    {"Arduino without .text1",
+     0x40100000,
+     {SECTION(".noinit", 0x3FFE8000), SECTION(".text", 0x40100100),
+      SECTION(".irom0.text", 0x40201010)},
+     ESPIMAGE_LAYOUT_ARDUINO,
+     1,
+     "an Arduino sketch",
+     "HTTPUpdate"},
+};
+
+static void test_foreign(void **state)
+{
+    const struct foreign_case *row = *state;
+    struct espimage_link link;
+    size_t count = 0;
+    while (count < COUNT(row->sections) && row->sections[count].bytes != NULL) {
+        count++;
+    }
+    espimage_firmware *fw = firmware(row->entry, row->sections, count);
+    espimage_classify(fw, &link);
+    espimage_firmware_free(fw);
+    assert_int_equal(link.layout, row->layout);
+    assert_int_equal(espimage_link_slots(&link, espimage_flash_map_by_name("1MB")), row->slots);
+    assert_mentions(link.reason, row->reason);
+    assert_mentions(link.advice, row->advice);
+    assert_silent(link.advice, "rboot");
+}
+
+/* Addresses of the ESP32 family are named as such, others as outside the chip. */
+static void test_other_chips(void **state)
+{
+    (void)state;
+    static const uint32_t addresses[] = {0x3F400020, 0x3FFB0000, 0x40080000,
+                                         0x400D0020, 0x42000020, 0x50000000};
+    static const struct telling esp32 = {"ESP32 family: section .x at 0x", "for the ESP8266",
+                                         "esptool"};
+    static const struct telling nowhere = {"section .x at 0x20000000", NULL, NULL};
+    struct espimage_section x = SECTION(".x", 0);
+    struct espimage_error err;
+    espimage_firmware *fw = NULL;
+    for (size_t i = 0; i < COUNT(addresses); i++) {
+        x.address = addresses[i];
+        assert_code(ESPIMAGE_ERR_LAYOUT, espimage_firmware_from_sections(0, &x, 1, &fw, &err),
+                    &err);
+        assert_tells(&err, &esp32);
+    }
+    x.address = 0x20000000;
+    assert_code(ESPIMAGE_ERR_LAYOUT, espimage_firmware_from_sections(0, &x, 1, &fw, &err), &err);
+    assert_tells(&err, &nowhere);
 }
 
 struct fit_case {
@@ -173,7 +265,7 @@ static const struct refuse_case refuse_rows[] = {
      "256KB",
      {"linked at 0x40201010", "a flash map with two slots, not 256KB", "espimagetool maps"}},
     {"no bootloader", 0x40210000, "1MB", {"for no bootloader", SPLIT_WANTED, NEW_SCRIPTS}},
-    {"old bootloader", 0x40211000, "1MB", {"for the old bootloader", SPLIT_WANTED, NEW_SCRIPTS}},
+    {"old bootloader", 0x40211000, "1MB", {"for the old layout", SPLIT_WANTED, NEW_SCRIPTS}},
     {"rBoot", 0x40202010, "1MB", {"rBoot ROM", SPLIT_WANTED, "--profile rboot"}},
     {"outside the window",
      0x40301010,
@@ -208,6 +300,8 @@ static void test_layout_names(void **state)
     assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_RBOOT), "rboot");
     assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_NO_BOOT), "no-boot");
     assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_OLD_BOOT), "old-boot");
+    assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_ARDUINO), "arduino");
+    assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_RTOS3), "rtos3");
     assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_OUTSIDE_WINDOW), "outside-window");
     assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_NO_IROM), "no-irom");
     assert_string_equal(espimage_layout_name(ESPIMAGE_LAYOUT_UNKNOWN), "unknown");
@@ -218,7 +312,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slots),
         cmocka_unit_test(test_layout_names),
+        cmocka_unit_test(test_other_chips),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) + run_table("links", link_rows, test_link) +
+           run_table("other worlds", foreign_rows, test_foreign) +
            run_table("fits", fit_rows, test_fit) + run_table("refusals", refuse_rows, test_refuse);
 }
