@@ -34,6 +34,7 @@ struct espimage_link {
     espimage_map_set fits;      /**< maps whose slots are large enough for its image */
     char reason[256];           /**< one clause: "linked at 0x40201010, the app1 slot" */
     char advice[256];           /**< what to do instead; empty when nothing is wrong */
+    enum espimage_advice advice_code;
 };
 
 /**

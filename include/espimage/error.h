@@ -38,6 +38,19 @@ enum espimage_code {
     ESPIMAGE_ERR_TIMEOUT = 11      /**< it took too long */
 };
 
+/**
+ * Advice that a program may want to complete with its own means: a menu, an option. The numbers
+ * are part of the ABI.
+ */
+enum espimage_advice {
+    ESPIMAGE_ADVICE_TEXT = 0,      /**< the text is complete */
+    ESPIMAGE_ADVICE_FLASH_MAP = 1, /**< choose the flash map of the device, one with slots */
+    ESPIMAGE_ADVICE_MATCH_MAP = 2, /**< link for the chosen flash map, or choose the linked one */
+    ESPIMAGE_ADVICE_NO_BOOT = 3,   /**< or use espimage_no_boot_build() */
+    ESPIMAGE_ADVICE_RBOOT = 4,     /**< or use ESPIMAGE_PROFILE_RBOOT */
+    ESPIMAGE_ADVICE_EVERY_RULE = 5 /**< espimage_verify() reports every rule */
+};
+
 /** Each text is NUL-terminated and printable ASCII or UTF-8; an empty one means "nothing to say".
  */
 struct espimage_error {
@@ -46,6 +59,7 @@ struct espimage_error {
     char found[320];  /**< what is wrong, with the value found */
     char wanted[192]; /**< the value that would be right */
     char advice[320]; /**< what to do about it */
+    enum espimage_advice advice_code;
 };
 
 /** Enough for every text of an espimage_error on one line. */

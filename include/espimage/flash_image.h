@@ -71,8 +71,8 @@ ESPIMAGE_API size_t espimage_part_content_size(const uint8_t *bytes,
 
 /**
  * Sets flash mode, clock and map in the header of a bootloader, in place, as flashing tools do.
- * @return ESPIMAGE_OK, or ESPIMAGE_ERR_IMAGE when it is no bootloader (first byte E9) or longer
- *         than the sector before user1.
+ * @return ESPIMAGE_OK, _ERR_IMAGE when it is not a bootloader (first byte E9) or longer than the
+ *         sector before user1, _ERR_USAGE (options).
  */
 ESPIMAGE_API enum espimage_code espimage_boot_patch(uint8_t *bytes, size_t size,
                                                     const struct espimage_build_options *options,
@@ -80,7 +80,9 @@ ESPIMAGE_API enum espimage_code espimage_boot_patch(uint8_t *bytes, size_t size,
 
 /* ---- building a flash ----
  *
- *     struct espimage_flash_contents contents = {.map = map, .boot = {"boot.bin", boot, 4080}};
+ *     struct espimage_flash_contents contents = ESPIMAGE_FLASH_CONTENTS_INIT;
+ *     contents.map = map;
+ *     contents.boot = (struct espimage_flash_content){"boot.bin", boot, 4080};
  *     contents.slot[0] = (struct espimage_flash_content){"app1.elf", image.data, image.size};
  *     if (espimage_flash_plan_make(&contents, &plan, &err) == ESPIMAGE_OK &&
  *         espimage_flash_build(&plan, &flash, &err) == ESPIMAGE_OK) ...
@@ -93,14 +95,26 @@ struct espimage_flash_content {
     size_t size;
 };
 
+/** What to put into a flash; see "Options" in espimage.h. */
 struct espimage_flash_contents {
+    size_t size;                          /**< of this struct */
     const struct espimage_flash_map *map; /**< one with slots */
     uint8_t flash_mode;                   /**< code of a known mode */
     uint8_t flash_freq;                   /**< code of a known clock */
+    uint8_t reserved[6];                  /**< 0 */
     struct espimage_flash_content boot;   /**< none: a header takes its place, see below */
     struct espimage_flash_content slot[2];
     struct espimage_flash_content init_data; /**< 128 bytes, or a whole sector as read back */
 };
+
+#define ESPIMAGE_FLASH_CONTENTS_INIT                                                               \
+    {                                                                                              \
+        sizeof(struct espimage_flash_contents), NULL, 0, 0, {0, 0, 0, 0, 0, 0}, {NULL, NULL, 0},   \
+            {{NULL, NULL, 0}, {NULL, NULL, 0}},                                                    \
+        {                                                                                          \
+            NULL, NULL, 0                                                                          \
+        }                                                                                          \
+    }
 
 /** What goes where: every part of the map, by address, with the content that is for it. */
 struct espimage_flash_plan {
@@ -114,9 +128,9 @@ struct espimage_flash_plan {
 
 /**
  * Checks each content and gives it its place.
- * @return ESPIMAGE_OK, _ERR_USAGE (a map without slots), _ERR_SIZE (larger than its part, or init
- *         data of a strange size), _ERR_IMAGE (no bootloader, or an image that the bootloader does
- *         not start). The error's file is the content's name.
+ * @return ESPIMAGE_OK, _ERR_USAGE (a map without slots), _ERR_MEMORY, _ERR_SIZE (larger than its
+ * part, or init data of a strange size), _ERR_IMAGE (no bootloader, or an image that the bootloader
+ * does not start). The error's file is the content's name.
  */
 ESPIMAGE_API enum espimage_code
 espimage_flash_plan_make(const struct espimage_flash_contents *contents,
@@ -140,8 +154,8 @@ ESPIMAGE_API enum espimage_code espimage_flash_build(const struct espimage_flash
  * @param[out] app 1 or 2.
  * @param notes may be NULL; says when its flash settings are not those of the flash, and when
  *              it is longer than an update can be.
- * @return ESPIMAGE_OK, _ERR_IMAGE with the rule that is broken, _ERR_LAYOUT or _ERR_USAGE (a
- *         map without slots).
+ * @return ESPIMAGE_OK, _ERR_IMAGE with the rule that is broken, _ERR_LAYOUT, _ERR_MEMORY or
+ *         _ERR_USAGE (a map without slots).
  */
 ESPIMAGE_API enum espimage_code espimage_image_slot(const uint8_t *bytes, size_t size,
                                                     const struct espimage_flash_contents *flash,

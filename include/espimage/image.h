@@ -30,14 +30,25 @@ ESPIMAGE_API const char *espimage_profile_name(enum espimage_profile profile);
 /** False when there is no such profile; *out is then untouched. */
 ESPIMAGE_API bool espimage_profile_by_name(const char *name, enum espimage_profile *out);
 
+/** Options of the builders; see "Options" in espimage.h. */
 struct espimage_build_options {
+    size_t size; /**< of this struct */
     enum espimage_profile profile;
     const struct espimage_flash_map *map; /**< gives the size code and the slot limit; not NULL */
     uint8_t app;                          /**< 1 or 2 */
     uint8_t flash_mode;                   /**< code of a known mode */
     uint8_t flash_freq;                   /**< code of a known clock */
     bool irom_checksum;                   /**< also XOR the irom part (rBoot's BOOT_IROM_CHKSUM) */
+    uint8_t reserved[4];                  /**< 0 */
 };
+
+#define ESPIMAGE_BUILD_OPTIONS_INIT                                                                \
+    {                                                                                              \
+        sizeof(struct espimage_build_options), ESPIMAGE_PROFILE_SDK, NULL, 0, 0, 0, false,         \
+        {                                                                                          \
+            0, 0, 0, 0                                                                             \
+        }                                                                                          \
+    }
 
 /** Bytes that the caller owns. */
 struct espimage_bytes {

@@ -47,40 +47,68 @@ struct espimage_rule {
 ESPIMAGE_API size_t espimage_rule_count(void);
 ESPIMAGE_API const struct espimage_rule *espimage_rule_at(size_t index);
 
-#define ESPIMAGE_MAX_RULES 24
-
 struct espimage_finding {
     const struct espimage_rule *rule;
     enum espimage_outcome outcome;
     char found[160];
 };
 
+/** Options of espimage_verify(); see "Options" in espimage.h. */
 struct espimage_verify_options {
+    size_t size;                          /**< of this struct */
     const struct espimage_flash_map *map; /**< NULL: the one that the image names */
-    uint8_t app;                          /**< slot it is meant for, 1 or 2; 0: either */
     uint32_t partition;                   /**< OTA partition of SDK 3.x firmware in bytes, of which
                                                whole sectors count; 0: slot limit */
+    uint8_t app;                          /**< slot it is meant for, 1 or 2; 0: either */
     bool irom_checksum;                   /**< rBoot was built with BOOT_IROM_CHKSUM */
+    uint8_t reserved[2];                  /**< 0 */
 };
 
+#define ESPIMAGE_VERIFY_OPTIONS_INIT                                                               \
+    {                                                                                              \
+        sizeof(struct espimage_verify_options), NULL, 0, 0, false,                                 \
+        {                                                                                          \
+            0, 0                                                                                   \
+        }                                                                                          \
+    }
+
+/** What a consumer does with the image. */
 struct espimage_verdict {
     bool accepts;
     const struct espimage_finding *because; /**< first rule that refuses; NULL when it accepts */
 };
 
-struct espimage_report {
-    const struct espimage_flash_map *map; /**< the slot limit is this map's; may be NULL */
-    size_t count;
-    struct espimage_finding findings[ESPIMAGE_MAX_RULES];
-    enum espimage_mistake mistake;
-    struct espimage_identity identity; /**< the same, with what this file shows */
-    struct espimage_verdict verdicts[ESPIMAGE_CONSUMER_COUNT];
-};
+/** The findings and verdicts for one image. Immutable; keeps nothing of the image. */
+typedef struct espimage_report espimage_report;
 
-/** Checks every rule. Never fails and allocates nothing. @param options not NULL. */
-ESPIMAGE_API void espimage_verify(const uint8_t *bytes, size_t size,
-                                  const struct espimage_verify_options *options,
-                                  struct espimage_report *out);
+/**
+ * Checks every rule. A file that breaks some, or is not an image, is not a failure.
+ * @param options may be NULL: all defaults.
+ * @param[out] out a new report, to be freed with espimage_report_free().
+ * @return ESPIMAGE_OK, _ERR_USAGE (options), _ERR_MEMORY.
+ */
+ESPIMAGE_API enum espimage_code espimage_verify(const uint8_t *bytes, size_t size,
+                                                const struct espimage_verify_options *options,
+                                                espimage_report **out, struct espimage_error *err);
+
+/** Accepts NULL. */
+ESPIMAGE_API void espimage_report_free(espimage_report *report);
+
+/** The flash map whose slot limit counted, or NULL when it is unknown. */
+ESPIMAGE_API const struct espimage_flash_map *espimage_report_map(const espimage_report *report);
+
+/** What the file is, as espimage_identify() says. Lives with the report. */
+ESPIMAGE_API const struct espimage_identity *
+espimage_report_identity(const espimage_report *report);
+
+/** One finding a rule, in the order of the rules: 0 <= index < count. Lives with the report. */
+ESPIMAGE_API size_t espimage_report_count(const espimage_report *report);
+ESPIMAGE_API const struct espimage_finding *espimage_report_finding(const espimage_report *report,
+                                                                    size_t index);
+
+/** Lives with the report. */
+ESPIMAGE_API const struct espimage_verdict *
+espimage_report_verdict(const espimage_report *report, enum espimage_consumer consumer);
 
 ESPIMAGE_END
 

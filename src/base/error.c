@@ -37,6 +37,17 @@ enum espimage_code error_advice(struct espimage_error *err, const char *format, 
     return err->code;
 }
 
+enum espimage_code error_advice_coded(struct espimage_error *err, enum espimage_advice advice,
+                                      const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(err->advice, sizeof err->advice, format, args);
+    va_end(args);
+    err->advice_code = advice;
+    return err->code;
+}
+
 enum espimage_code error_in_file(struct espimage_error *err, const char *file)
 {
     if (err->file[0] == '\0') {

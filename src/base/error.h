@@ -8,11 +8,16 @@
 /* Starts a new error; every other text becomes empty. Returns code. */
 enum espimage_code error_found(struct espimage_error *err, enum espimage_code code,
                                const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Both return err->code, so that a check can end in `return error_advice(...)`. */
+/* These return err->code, so that a check can end in `return error_advice(...)`. */
 enum espimage_code error_wanted(struct espimage_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 enum espimage_code error_advice(struct espimage_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* The same, with a code by which a program can complete the advice. */
+enum espimage_code error_advice_coded(struct espimage_error *err, enum espimage_advice advice,
+                                      const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Names the file an error is about, unless a deeper function did. Returns err->code. */
 enum espimage_code error_in_file(struct espimage_error *err, const char *file);

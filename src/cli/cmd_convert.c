@@ -20,8 +20,7 @@
 static const struct option_spec convert_options[] = {
     {OPT_OUTPUT, "output", NULL, 'o', "FILE", NULL, "where to write the one image; - is stdout"},
     {OPT_OUT_DIR, "out-dir", NULL, 0, "DIR", NULL, "folder for the images (default: the ELF's)"},
-    {OPT_PROFILE, "profile", NULL, 0, "PROFILE", PROFILE_NAMES,
-     "whose image it is (default sdk)"},
+    {OPT_PROFILE, "profile", NULL, 0, "PROFILE", PROFILE_NAMES, "whose image it is (default sdk)"},
     {OPT_APP, "app", NULL, 0, "1|2", "1 2", "the slot, whatever the ELF was linked for"},
     {OPT_IROM_CHECKSUM, "irom-checksum", NULL, 0, NULL, NULL,
      "checksum irom too (rBoot's BOOT_IROM_CHKSUM)"},
@@ -203,9 +202,15 @@ static enum espimage_code deliver(struct conversion *c, const struct artefact *a
 
 static struct espimage_build_options build_options(const struct conversion *c, uint8_t app)
 {
-    struct espimage_build_options options = {c->profile,    c->map,        app,
-                                             c->flash.mode, c->flash.freq, c->irom_checksum};
-    return options;
+    return (struct espimage_build_options){
+        .size = sizeof(struct espimage_build_options),
+        .profile = c->profile,
+        .map = c->map,
+        .app = app,
+        .flash_mode = c->flash.mode,
+        .flash_freq = c->flash.freq,
+        .irom_checksum = c->irom_checksum,
+    };
 }
 
 static enum espimage_code convert_slot(struct conversion *c, const struct elf_file *elf,

@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "cli/advice.h"
 #include "cli/commands.h"
 #include "cli/extract.h"
 #include "cli/output.h"
@@ -97,19 +98,19 @@ static json_t *elf_json(const espimage_firmware *fw, const struct espimage_link 
             (void)json_array_append_new(app2, json_string(m->name));
         }
     }
-    return json_pack("{s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "content", "elf",
+    return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "content", "elf",
                      "entry", json_hex(espimage_firmware_entry(fw), 8), "entry_doubt",
                      doubt[0] != '\0' ? json_string(doubt) : json_null(), "layout",
                      espimage_layout_name(link->layout), "reason", link->reason, "advice",
-                     link->advice, "app1_of", app1, "app2_of", app2, "sections", sections, "memory",
-                     memory);
+                     json_advice(link->advice, link->advice_code), "app1_of", app1, "app2_of", app2,
+                     "sections", sections, "memory", memory);
 }
 
 static void elf_text(const espimage_firmware *fw, const struct espimage_link *link)
 {
     (void)printf("ELF for the ESP8266\n  layout     %s\n", link->reason);
     if (link->advice[0] != '\0') {
-        (void)printf("             %s\n", link->advice);
+        (void)printf("             %s%s\n", link->advice, advice_means(link->advice_code));
     }
     (void)printf("  entry      0x%08X\n", espimage_firmware_entry(fw));
     if (espimage_firmware_entry_doubt(fw)[0] != '\0') {

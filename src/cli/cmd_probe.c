@@ -148,15 +148,15 @@ static void print_segments(const struct probing *p, const struct probe_result *r
 
 static void print_image(const struct probe_report *report)
 {
-    const struct espimage_report *v = &report->verified;
+    const espimage_report *v = report->verified;
     if (report->image == NULL) {
         return;
     }
     if (!report->image_whole) {
         (void)printf("  the image was not received as a whole: %zu bytes\n", report->image_size);
     }
-    for (size_t i = 0; i < v->count && report->image_whole; i++) {
-        const struct espimage_finding *f = &v->findings[i];
+    for (size_t i = 0; i < espimage_report_count(v) && report->image_whole; i++) {
+        const struct espimage_finding *f = espimage_report_finding(v, i);
         if (f->outcome == ESPIMAGE_FAIL || f->outcome == ESPIMAGE_WARN) {
             (void)printf("  image %s%s%s  %s: %s: %s\n",
                          f->outcome == ESPIMAGE_FAIL ? style_bad() : style_doubtful(),
@@ -164,8 +164,8 @@ static void print_image(const struct probe_report *report)
                          f->rule->demand, f->found);
         }
     }
-    if (v->mistake != ESPIMAGE_MISTAKE_NONE) {
-        (void)printf("  what came is %s\n", v->identity.text);
+    if (espimage_report_identity(v)->mistake != ESPIMAGE_MISTAKE_NONE) {
+        (void)printf("  what came is %s\n", espimage_report_identity(v)->text);
     }
 }
 
@@ -295,20 +295,21 @@ static json_t *layouts_json(const struct probe_report *report)
 static json_t *image_json(const struct probe_report *report)
 {
     json_t *rules = json_array();
-    const struct espimage_report *v = &report->verified;
+    const espimage_report *v = report->verified;
     if (report->image == NULL) {
         json_decref(rules);
         return json_null();
     }
-    for (size_t i = 0; i < v->count; i++) {
-        const struct espimage_finding *f = &v->findings[i];
+    for (size_t i = 0; i < espimage_report_count(v); i++) {
+        const struct espimage_finding *f = espimage_report_finding(v, i);
         (void)json_array_append_new(rules, json_pack("{s:s, s:s, s:s, s:s}", "rule", f->rule->name,
                                                      "outcome", espimage_outcome_name(f->outcome),
                                                      "demand", f->rule->demand, "found", f->found));
     }
     return json_pack("{s:I, s:b, s:s, s:s, s:o}", "size", (json_int_t)report->image_size, "whole",
-                     report->image_whole, "mistake", espimage_mistake_name(v->mistake),
-                     "mistake_text", v->identity.text, "rules", rules);
+                     report->image_whole, "mistake",
+                     espimage_mistake_name(espimage_report_identity(v)->mistake), "mistake_text",
+                     espimage_report_identity(v)->text, "rules", rules);
 }
 
 static json_t *segments_json(const struct probing *p, const struct probe_result *r,
@@ -378,6 +379,7 @@ static int probe(const struct probing *p)
     } else {
         print_report(p, &result, &report);
     }
+    probe_report_free(&report);
     probe_result_free(&result);
     return status;
 }

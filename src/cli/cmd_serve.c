@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/advice.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/serve_announce.h"
@@ -129,7 +130,7 @@ static void look_again(struct serving *s, int slot)
     }
     if (serve_elfs_get(&s->elfs, slot, &snapshot, &notes, &err) != ESPIMAGE_OK) {
         (void)snprintf(text, sizeof text, "APP%d: not converted: %s", slot,
-                       espimage_error_line(&err, line, sizeof line));
+                       error_line(&err, line, sizeof line));
     } else {
         unsigned before = s->builds[slot - 1];
         s->builds[slot - 1] = snapshot->build;

@@ -75,21 +75,23 @@ static const char *style_of(enum espimage_outcome outcome)
     return style_faint();
 }
 
-static void report_text(const struct espimage_report *r, const char *name)
+static void report_text(const espimage_report *r, const char *name)
 {
     (void)printf("%s\n", shown(name).text);
-    for (size_t i = 0; i < r->count; i++) {
-        const struct espimage_finding *f = &r->findings[i];
+    for (size_t i = 0; i < espimage_report_count(r); i++) {
+        const struct espimage_finding *f = espimage_report_finding(r, i);
         (void)printf("  %s%-7s%s  %-18s  %s: %s\n", style_of(f->outcome),
                      espimage_outcome_name(f->outcome), style_end(), f->rule->name, f->rule->demand,
                      f->found);
     }
-    if (r->mistake != ESPIMAGE_MISTAKE_NONE) {
-        (void)printf("  known mistake: %s\n", r->identity.text);
+    const struct espimage_identity *identity = espimage_report_identity(r);
+    if (identity->mistake != ESPIMAGE_MISTAKE_NONE) {
+        (void)printf("  known mistake: %s\n", identity->text);
     }
     for (int c = 0; c < ESPIMAGE_CONSUMER_COUNT; c++) {
-        const struct espimage_verdict *v = &r->verdicts[c];
-        const char *title = espimage_consumer_title((enum espimage_consumer)c);
+        enum espimage_consumer consumer = (enum espimage_consumer)c;
+        const struct espimage_verdict *v = espimage_report_verdict(r, consumer);
+        const char *title = espimage_consumer_title(consumer);
         if (v->accepts) {
             (void)printf("  %s: %saccepts%s\n", title, style_good(), style_end());
         } else {
@@ -99,38 +101,40 @@ static void report_text(const struct espimage_report *r, const char *name)
     }
 }
 
-static json_t *report_json(const struct espimage_report *r, const char *name, const char *part)
+static json_t *report_json(const espimage_report *r, const char *name, const char *part)
 {
+    const struct espimage_identity *identity = espimage_report_identity(r);
+    const struct espimage_flash_map *map = espimage_report_map(r);
     json_t *rules = json_array();
     json_t *verdicts = json_array();
-    for (size_t i = 0; i < r->count; i++) {
-        const struct espimage_finding *f = &r->findings[i];
+    for (size_t i = 0; i < espimage_report_count(r); i++) {
+        const struct espimage_finding *f = espimage_report_finding(r, i);
         (void)json_array_append_new(rules, json_pack("{s:s, s:s, s:s, s:s}", "rule", f->rule->name,
                                                      "outcome", espimage_outcome_name(f->outcome),
                                                      "demand", f->rule->demand, "found", f->found));
     }
     for (int c = 0; c < ESPIMAGE_CONSUMER_COUNT; c++) {
-        const struct espimage_verdict *v = &r->verdicts[c];
+        enum espimage_consumer consumer = (enum espimage_consumer)c;
+        const struct espimage_verdict *v = espimage_report_verdict(r, consumer);
         (void)json_array_append_new(
             verdicts,
-            json_pack("{s:s, s:b, s:o}", "consumer",
-                      espimage_consumer_name((enum espimage_consumer)c), "accepts", v->accepts,
-                      "because",
+            json_pack("{s:s, s:b, s:o}", "consumer", espimage_consumer_name(consumer), "accepts",
+                      v->accepts, "because",
                       v->because != NULL ? json_string(v->because->rule->name) : json_null()));
     }
     return json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "file", json_text(name), "part",
                      part != NULL ? json_string(part) : json_null(), "mistake",
-                     espimage_mistake_name(r->mistake), "mistake_text",
-                     r->identity.text, "flash_map",
-                     r->map != NULL ? json_string(r->map->name) : json_null(), "rules", rules,
-                     "verdicts", verdicts);
+                     espimage_mistake_name(identity->mistake), "mistake_text", identity->text,
+                     "flash_map", map != NULL ? json_string(map->name) : json_null(), "rules",
+                     rules, "verdicts", verdicts);
 }
 
-static bool is_refused(const struct verification *v, const struct espimage_report *r)
+static bool is_refused(const struct verification *v, const espimage_report *r)
 {
     unsigned count = v->consumers != 0 ? v->consumers : ~0U;
     for (unsigned c = 0; c < ESPIMAGE_CONSUMER_COUNT; c++) {
-        if ((count & 1U << c) != 0 && !r->verdicts[c].accepts) {
+        if ((count & 1U << c) != 0 &&
+            !espimage_report_verdict(r, (enum espimage_consumer)c)->accepts) {
             return true;
         }
     }
@@ -138,22 +142,28 @@ static bool is_refused(const struct verification *v, const struct espimage_repor
 }
 
 /* `part` says which image of the file it is, when there are several; or NULL. */
-static void verify_image(struct verification *v, const char *path, const char *part,
-                         const uint8_t *bytes, size_t size,
-                         const struct espimage_verify_options *rules)
+static enum espimage_code verify_image(struct verification *v, const char *path, const char *part,
+                                       const uint8_t *bytes, size_t size,
+                                       const struct espimage_verify_options *rules,
+                                       struct espimage_error *err)
 {
-    struct espimage_report report;
+    espimage_report *report = NULL;
     char name[1024];
 
-    espimage_verify(bytes, size, rules, &report);
-    v->refused += is_refused(v, &report) ? 1 : 0;
-    if (v->json) {
-        (void)json_array_append_new(v->reports, report_json(&report, path, part));
-        return;
+    enum espimage_code code = espimage_verify(bytes, size, rules, &report, err);
+    if (code != ESPIMAGE_OK) {
+        return code;
     }
-    (void)snprintf(name, sizeof name, "%s%s%s", path, part != NULL ? ", as " : "",
-                   part != NULL ? part : "");
-    report_text(&report, name);
+    v->refused += is_refused(v, report) ? 1 : 0;
+    if (v->json) {
+        (void)json_array_append_new(v->reports, report_json(report, path, part));
+    } else {
+        (void)snprintf(name, sizeof name, "%s%s%s", path, part != NULL ? ", as " : "",
+                       part != NULL ? part : "");
+        report_text(report, name);
+    }
+    espimage_report_free(report);
+    return ESPIMAGE_OK;
 }
 
 static const char *slot_name(uint8_t app)
@@ -167,10 +177,15 @@ static enum espimage_code build_and_verify(struct verification *v, const struct 
 {
     struct espimage_bytes image = {0};
     struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
-    struct espimage_build_options options = {
-        v->profile,    map,
-        app,           v->flash.mode,
-        v->flash.freq, v->rules.irom_checksum && v->profile == ESPIMAGE_PROFILE_RBOOT};
+    const struct espimage_build_options options = {
+        .size = sizeof options,
+        .profile = v->profile,
+        .map = map,
+        .app = app,
+        .flash_mode = v->flash.mode,
+        .flash_freq = v->flash.freq,
+        .irom_checksum = v->rules.irom_checksum && v->profile == ESPIMAGE_PROFILE_RBOOT,
+    };
     enum espimage_code code = espimage_image_build(elf->firmware, &options, &image, &notes, err);
     if (code != ESPIMAGE_OK) {
         return code;
@@ -178,10 +193,10 @@ static enum espimage_code build_and_verify(struct verification *v, const struct 
     struct espimage_verify_options rules = v->rules;
     rules.app = v->profile == ESPIMAGE_PROFILE_RBOOT ? 0 : app;
     print_warnings(elf->path, &notes);
-    verify_image(v, elf->path, v->profile == ESPIMAGE_PROFILE_RBOOT ? "ROM" : slot_name(app),
-                 image.data, image.size, &rules);
+    code = verify_image(v, elf->path, v->profile == ESPIMAGE_PROFILE_RBOOT ? "ROM" : slot_name(app),
+                        image.data, image.size, &rules, err);
     espimage_bytes_free(&image);
-    return ESPIMAGE_OK;
+    return code;
 }
 
 static enum espimage_code verify_elf(struct verification *v, const char *path,
@@ -231,7 +246,11 @@ static enum espimage_code verify_flash(struct verification *v, const char *path,
         rules.app = part->address == flash.map->slot[0] ? 1 : 2;
         const uint8_t *bytes = file->data + part->address;
         size_t size = espimage_slot_image_size(bytes, part->size);
-        verify_image(v, path, part->name, bytes, size > 0 ? size : part->size, &rules);
+        enum espimage_code code =
+            verify_image(v, path, part->name, bytes, size > 0 ? size : part->size, &rules, err);
+        if (code != ESPIMAGE_OK) {
+            return code;
+        }
         images++;
     }
     if (images == 0) {
@@ -263,7 +282,7 @@ static void verify_path(struct verification *v, const char *path)
     } else if (content == ESPIMAGE_CONTENT_FLASH) {
         code = verify_flash(v, path, &file, &err);
     } else {
-        verify_image(v, path, NULL, file.data, file.size, &v->rules);
+        code = verify_image(v, path, NULL, file.data, file.size, &v->rules, &err);
     }
     if (code != ESPIMAGE_OK) {
         error_in_file(&err, path);
@@ -274,7 +293,8 @@ static void verify_path(struct verification *v, const char *path)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-    struct verification v = {.profile = ESPIMAGE_PROFILE_SDK};
+    struct verification v = {.rules = ESPIMAGE_VERIFY_OPTIONS_INIT,
+                             .profile = ESPIMAGE_PROFILE_SDK};
     int first = 0;
     int status = options_parse(self, argc, argv, set_option, &v, &first);
     if (status != OPTIONS_GO_ON) {

@@ -101,9 +101,12 @@ static void fill_slots(struct factory_inputs *in)
     for (size_t i = 0; i < in->source_count; i++) {
         struct factory_source *s = &in->sources[i];
         struct espimage_flash_content *content = &in->contents.slot[s->slots - 1];
-        struct espimage_build_options options = {in->profile,       in->contents.map,
-                                                 (uint8_t)s->slots, in->flash.mode,
-                                                 in->flash.freq,    false};
+        const struct espimage_build_options options = {.size = sizeof options,
+                                                       .profile = in->profile,
+                                                       .map = in->contents.map,
+                                                       .app = (uint8_t)s->slots,
+                                                       .flash_mode = in->flash.mode,
+                                                       .flash_freq = in->flash.freq};
         struct espimage_error err;
         *content = (struct espimage_flash_content){s->path, s->file.data, s->file.size};
         if (s->elf.firmware != NULL) {
@@ -135,6 +138,7 @@ bool factory_inputs_collect(struct factory_inputs *in)
 {
     static void (*const steps[])(struct factory_inputs *) = {load_sources, choose_map, find_slots,
                                                              settle_slots, fill_slots};
+    in->contents.size = sizeof in->contents;
     in->contents.flash_mode = in->flash.mode;
     in->contents.flash_freq = in->flash.freq;
     load_content(in, in->boot_path, &in->boot, &in->contents.boot);

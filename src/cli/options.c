@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/options.h"
+#include "cli/advice.h"
 
 #include "base/error.h"
 #include "base/text.h"
@@ -203,7 +204,7 @@ int options_parse(const struct command *command, int argc, char **argv, option_h
         if (handler(context, spec->id, optarg, &err) != ESPIMAGE_OK) {
             char line[ESPIMAGE_ERROR_LINE];
             return usage_error("%s: --%s: %s", command->name, spec->name,
-                               espimage_error_line(&err, line, sizeof line));
+                               error_line(&err, line, sizeof line));
         }
     }
     *first = optind;

@@ -2,6 +2,7 @@
 #include "cli/output.h"
 
 #include "base/text.h"
+#include "cli/advice.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -32,7 +33,7 @@ struct shown shown(const char *text)
 int print_error(const struct espimage_error *err)
 {
     char line[ESPIMAGE_ERROR_LINE];
-    (void)fprintf(stderr, PROGRAM ": %s\n", espimage_error_line(err, line, sizeof line));
+    (void)fprintf(stderr, PROGRAM ": %s\n", error_line(err, line, sizeof line));
     return exit_status(err->code);
 }
 
@@ -176,11 +177,19 @@ json_t *json_hex(uint32_t value, int digits)
     return json_sprintf("0x%0*X", digits, value);
 }
 
+json_t *json_advice(const char *text, enum espimage_advice advice)
+{
+    char line[ESPIMAGE_ERROR_LINE];
+    (void)snprintf(line, sizeof line, "%s%s", text, advice_means(advice));
+    return json_text(line);
+}
+
 json_t *json_error(const struct espimage_error *err)
 {
     return json_pack("{s:o, s:o, s:o, s:o, s:i}", "file", json_text(err->file), "found",
                      json_text(err->found), "wanted", json_text(err->wanted), "advice",
-                     json_text(err->advice), "exit_status", exit_status(err->code));
+                     json_advice(err->advice, err->advice_code), "exit_status",
+                     exit_status(err->code));
 }
 
 json_t *json_notes(const struct espimage_notes *notes)

@@ -62,6 +62,8 @@ json_t *json_document(const char *command);
 /* A string from bytes that may not be UTF-8 (a path): what is not becomes U+FFFD. */
 json_t *json_text(const char *text);
 json_t *json_hex(uint32_t value, int digits);
+/* Advice of the library, in the terms of this program. */
+json_t *json_advice(const char *text, enum espimage_advice advice);
 json_t *json_error(const struct espimage_error *err);
 json_t *json_notes(const struct espimage_notes *notes);
 /* Prints and frees it; returns status, or 74 when memory ran out while it was made. */

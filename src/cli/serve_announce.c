@@ -27,14 +27,21 @@ void serve_announce_free(struct serve_announcement *a)
 static void warn_of_refusal(const struct serve_announcement *a, int slot,
                             const struct snapshot *snapshot, struct espimage_notes *notes)
 {
-    struct espimage_verify_options rules = {a->elfs->map, (uint8_t)slot, 0, false};
-    struct espimage_report report;
-    espimage_verify(snapshot->image.data, snapshot->image.size, &rules, &report);
-    const struct espimage_verdict *v = &report.verdicts[ESPIMAGE_CONSUMER_OTA3];
+    const struct espimage_verify_options rules = {
+        .size = sizeof rules, .map = a->elfs->map, .app = (uint8_t)slot};
+    espimage_report *report = NULL;
+    struct espimage_error err;
+    if (espimage_verify(snapshot->image.data, snapshot->image.size, &rules, &report, &err) !=
+        ESPIMAGE_OK) {
+        note_add(notes, "not verified: %s", err.found);
+        return;
+    }
+    const struct espimage_verdict *v = espimage_report_verdict(report, ESPIMAGE_CONSUMER_OTA3);
     if (!v->accepts) {
         note_add(notes, "devices will refuse this image: %s: %s", v->because->rule->name,
                  v->because->found);
     }
+    espimage_report_free(report);
 }
 
 static void introduce_text(const struct serve_announcement *a, int slot,

@@ -78,8 +78,12 @@ static enum espimage_code assign(struct serve_elfs *e, const struct elf_file *el
 static int assign_all(struct serve_elfs *e)
 {
     struct espimage_error err;
-    struct espimage_build_options options = {e->profile,    e->map,        1,
-                                             e->flash.mode, e->flash.freq, false};
+    const struct espimage_build_options options = {.size = sizeof options,
+                                                   .profile = e->profile,
+                                                   .map = e->map,
+                                                   .app = 1,
+                                                   .flash_mode = e->flash.mode,
+                                                   .flash_freq = e->flash.freq};
     int status = 0;
     e->store = store_new(&options);
     if (e->store == NULL) {

@@ -59,8 +59,11 @@ static enum espimage_code choose_map(struct simulate_flash *f, struct espimage_e
 static enum espimage_code image_of_elf(const struct simulate_flash *f, struct espimage_bytes *out,
                                        struct espimage_error *err)
 {
-    const struct espimage_build_options options = {ESPIMAGE_PROFILE_SDK, f->map,        1,
-                                                   f->given.mode,        f->given.freq, false};
+    const struct espimage_build_options options = {.size = sizeof options,
+                                                   .map = f->map,
+                                                   .app = 1,
+                                                   .flash_mode = f->given.mode,
+                                                   .flash_freq = f->given.freq};
     struct elf_file elf;
     enum espimage_code code = elf_file_load(f->load, &elf, err);
     if (code != ESPIMAGE_OK) {
@@ -88,13 +91,20 @@ static enum espimage_code check_image(const struct simulate_flash *f,
                                       const struct espimage_bytes *image,
                                       struct espimage_error *err)
 {
-    const struct espimage_verify_options options = {f->map, 1, 0, false};
-    struct espimage_report report;
-    espimage_verify(image->data, image->size, &options, &report);
-    const struct espimage_verdict *boot = &report.verdicts[ESPIMAGE_CONSUMER_BOOT];
+    const struct espimage_verify_options options = {
+        .size = sizeof options, .map = f->map, .app = 1};
+    espimage_report *report = NULL;
+    enum espimage_code code = espimage_verify(image->data, image->size, &options, &report, err);
+    if (code != ESPIMAGE_OK) {
+        return code;
+    }
+    const struct espimage_verdict *boot = espimage_report_verdict(report, ESPIMAGE_CONSUMER_BOOT);
     if (!boot->accepts) {
-        error_found(err, ESPIMAGE_ERR_IMAGE, "a bootloader does not start it: %s: %s",
-                    boot->because->rule->name, boot->because->found);
+        code = error_found(err, ESPIMAGE_ERR_IMAGE, "a bootloader does not start it: %s: %s",
+                           boot->because->rule->name, boot->because->found);
+    }
+    espimage_report_free(report);
+    if (code != ESPIMAGE_OK) {
         return error_in_file(err, f->load);
     }
     if (image->size > f->map->slot_limit) {

@@ -90,12 +90,17 @@ enum espimage_code boot_set_slot(struct flash *flash, uint8_t slot, struct espim
 
 /* ---- the decision ---- */
 
-static void judge(const uint8_t *bytes, const struct espimage_flash_map *map, struct boot_try *try)
+static enum espimage_code judge(const uint8_t *bytes, const struct espimage_flash_map *map,
+                                struct boot_try *try, struct espimage_error *err)
 {
-    const struct espimage_verify_options options = {map, 0, 0, false};
-    struct espimage_report report;
-    espimage_verify(bytes, map->slot_limit, &options, &report);
-    const struct espimage_verdict *verdict = &report.verdicts[ESPIMAGE_CONSUMER_BOOT];
+    const struct espimage_verify_options options = {.size = sizeof options, .map = map};
+    espimage_report *report = NULL;
+    enum espimage_code code = espimage_verify(bytes, map->slot_limit, &options, &report, err);
+    if (code != ESPIMAGE_OK) {
+        return code;
+    }
+    const struct espimage_verdict *verdict =
+        espimage_report_verdict(report, ESPIMAGE_CONSUMER_BOOT);
     try->accepted = verdict->accepts;
     if (!verdict->accepts) {
         try->rule = verdict->because->rule->name;
@@ -103,6 +108,8 @@ static void judge(const uint8_t *bytes, const struct espimage_flash_map *map, st
             strcmp(try->rule, "file.image") == 0 || strcmp(try->rule, "boot.header") == 0;
         (void)snprintf(try->found, sizeof try->found, "%s", verdict->because->found);
     }
+    espimage_report_free(report);
+    return ESPIMAGE_OK;
 }
 
 static enum espimage_code try_slot(const struct flash *flash, const struct espimage_flash_map *map,
@@ -114,7 +121,9 @@ static enum espimage_code try_slot(const struct flash *flash, const struct espim
     enum espimage_code code =
         flash_read(flash, map->slot[slot - 1], out->image, out->image_size, err);
     if (code == ESPIMAGE_OK) {
-        judge(out->image, map, try);
+        code = judge(out->image, map, try, err);
+    }
+    if (code == ESPIMAGE_OK) {
         out->slot = try->accepted ? slot : 0;
     }
     return code;

@@ -304,12 +304,12 @@ static void sweep(struct subject *s)
 
 /* ---- what was received ---- */
 
-static void take_image(struct subject *s)
+static enum espimage_code take_image(struct subject *s, struct espimage_error *err)
 {
     const struct probe_answer *get = &s->result->get;
     size_t header = answer_header_size(get->bytes, get->size);
     if (!get->connected || header == 0) {
-        return;
+        return ESPIMAGE_OK;
     }
     size_t body = get->size - header;
     size_t length = s->client->got_header ? s->client->length : body;
@@ -318,13 +318,15 @@ static void take_image(struct subject *s)
     r->image_whole = s->client->got_header && length > 0 && body >= length;
     r->image_size = body < length ? body : length;
     r->image = r->image_size > 0 ? get->bytes + header : NULL;
-    if (r->image != NULL) {
-        const struct espimage_verify_options rules = {
-            .app = (uint8_t)(3 - s->options->client.running),
-            .partition = s->options->client.partition,
-        };
-        espimage_verify(r->image, r->image_size, &rules, &r->verified);
+    if (r->image == NULL) {
+        return ESPIMAGE_OK;
     }
+    const struct espimage_verify_options rules = {
+        .size = sizeof rules,
+        .app = (uint8_t)(3 - s->options->client.running),
+        .partition = s->options->client.partition,
+    };
+    return espimage_verify(r->image, r->image_size, &rules, &r->verified, err);
 }
 
 /* Where a cause was seen. */
@@ -385,8 +387,11 @@ enum espimage_code probe_report_make(const struct probe_options *options,
     for (size_t i = 0; i < OTA_RULE_COUNT; i++) {
         out->rules[i].outcome = PROBE_NOT_REACHED;
     }
-    take_image(&s);
+    if (take_image(&s, err) != ESPIMAGE_OK) {
+        return err->code;
+    }
     if (!wire_runs_find(s.stream.body, s.stream.body_size, &s.runs)) {
+        probe_report_free(out);
         return error_no_memory(err);
     }
     find_head(&s);
@@ -407,4 +412,10 @@ enum espimage_code probe_report_make(const struct probe_options *options,
     conclude(out, &result->client);
     wire_runs_free(&s.runs);
     return ESPIMAGE_OK;
+}
+
+void probe_report_free(struct probe_report *report)
+{
+    espimage_report_free(report->verified);
+    report->verified = NULL;
 }

@@ -43,15 +43,16 @@ struct probe_report {
     struct probe_layout layouts[PROBE_MAX_LAYOUTS]; /* ascending by MSS */
     const uint8_t *image;                           /* in the result's memory; NULL: none came */
     size_t image_size;
-    bool image_whole;        /* all that the header announced */
-    uint32_t extra_segments; /* that came beyond what the layout needs: repeated or short ones */
-    bool confirmed;          /* the computed segments came, some perhaps twice */
-    struct espimage_report verified; /* valid when there is an image */
+    bool image_whole;          /* all that the header announced */
+    uint32_t extra_segments;   /* that came beyond what the layout needs: repeated or short ones */
+    bool confirmed;            /* the computed segments came, some perhaps twice */
+    espimage_report *verified; /* owned; NULL unless there is an image */
 };
 
-/* With `sweep`, also for every usual MSS. ESPIMAGE_ERR_MEMORY. */
+/* With `sweep`, also for every usual MSS. ESPIMAGE_ERR_MEMORY. Freed by probe_report_free(). */
 enum espimage_code probe_report_make(const struct probe_options *options,
                                      const struct probe_result *result, bool sweep,
                                      struct probe_report *out, struct espimage_error *err);
+void probe_report_free(struct probe_report *report);
 
 #endif

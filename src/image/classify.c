@@ -85,9 +85,10 @@ static bool is_old_boot(uint32_t offset)
     return false;
 }
 
-static void say(char *to, size_t size, const char *text)
+static void advise(struct espimage_link *out, enum espimage_advice code, const char *text)
 {
-    (void)snprintf(to, size, "%s", text);
+    out->advice_code = code;
+    (void)snprintf(out->advice, sizeof out->advice, "%s", text);
 }
 
 static void describe_outside(const struct espimage_irom *irom, struct espimage_link *out)
@@ -95,11 +96,11 @@ static void describe_outside(const struct espimage_irom *irom, struct espimage_l
     (void)snprintf(out->reason, sizeof out->reason,
                    "linked at 0x%08X to 0x%08X, outside the 1 MB window that ends at 0x%08X",
                    irom->address, irom->address + irom->size, ESPIMAGE_WINDOW_END);
-    say(out->advice, sizeof out->advice,
-        irom->address >= ESPIMAGE_WINDOW_END
-            ? "it can never run there; for app2 of a 1024+1024 map link it at 0x40201010 too: "
-              "eagle.app.v6.new.2048.ld serves both slots"
-            : "it can never run: make the part in flash smaller");
+    advise(out, ESPIMAGE_ADVICE_TEXT,
+           irom->address >= ESPIMAGE_WINDOW_END
+               ? "it can never run there; for app2 of a 1024+1024 map link it at 0x40201010 too: "
+                 "eagle.app.v6.new.2048.ld serves both slots"
+               : "it can never run: make the part in flash smaller");
 }
 
 static bool has_section(const espimage_firmware *fw, const char *name)
@@ -121,9 +122,9 @@ static void describe_ota(const espimage_firmware *fw, struct espimage_link *out)
                    "%slinked at 0x%08X: ", arduino ? "an Arduino sketch, " : "", out->address);
     list_slots(out);
     if (arduino) {
-        say(out->advice, sizeof out->advice,
-            "its own updates want Arduino's bootloader eboot: build the .bin with Arduino and "
-            "update it with ArduinoOTA or HTTPUpdate");
+        advise(out, ESPIMAGE_ADVICE_TEXT,
+               "its own updates want Arduino's bootloader eboot: build the .bin with Arduino and "
+               "update it with ArduinoOTA or HTTPUpdate");
     }
 }
 
@@ -132,7 +133,8 @@ static void describe_rtos3(struct espimage_link *out)
     out->layout = ESPIMAGE_LAYOUT_RTOS3;
     (void)snprintf(out->reason, sizeof out->reason,
                    "an application of Espressif's RTOS SDK 3, linked at 0x%08X", out->address);
-    say(out->advice, sizeof out->advice,
+    advise(
+        out, ESPIMAGE_ADVICE_TEXT,
         "it has a bootloader and an image format of its own: build its .bin with the SDK's make or "
         "idf.py, flash it with esptool and update it with esp_https_ota");
 }
@@ -148,10 +150,10 @@ void espimage_classify(const espimage_firmware *fw, struct espimage_link *out)
     if (irom.size == 0) {
         out->layout = ESPIMAGE_LAYOUT_NO_IROM;
         out->flash_address = 0;
-        say(out->reason, sizeof out->reason, "nothing is linked into flash");
-        say(out->advice, sizeof out->advice,
-            "put code into .irom0.text (ICACHE_FLASH_ATTR) and use one of the SDK's linker "
-            "scripts");
+        (void)snprintf(out->reason, sizeof out->reason, "nothing is linked into flash");
+        advise(out, ESPIMAGE_ADVICE_TEXT,
+               "put code into .irom0.text (ICACHE_FLASH_ATTR) and use one of the SDK's linker "
+               "scripts");
         return;
     }
     if (irom.address + irom.size > ESPIMAGE_WINDOW_END) {
@@ -171,28 +173,30 @@ void espimage_classify(const espimage_firmware *fw, struct espimage_link *out)
         (void)snprintf(out->reason, sizeof out->reason,
                        "linked at 0x%08X, for the old layout (eagle.app.v6.old.*.ld)",
                        irom.address);
-        say(out->advice, sizeof out->advice,
+        advise(
+            out, ESPIMAGE_ADVICE_TEXT,
             "use the eagle.app.v6.new.*.ld linker scripts; bootloaders 1.4 to 1.7 start images of "
             "the old layout too, but the SDK's gen_appbin.py has to make them");
     } else if (OFFSET_IN_SECTOR(offset) == 0) {
         out->layout = ESPIMAGE_LAYOUT_NO_BOOT;
         (void)snprintf(out->reason, sizeof out->reason,
                        "linked at 0x%08X, for no bootloader (eagle.app.v6.ld)", irom.address);
-        say(out->advice, sizeof out->advice,
-            "use the eagle.app.v6.new.*.ld linker scripts; without bootloader: convert --no-boot");
+        advise(out, ESPIMAGE_ADVICE_NO_BOOT,
+               "use the eagle.app.v6.new.*.ld linker scripts, or build it for no bootloader");
     } else if (OFFSET_IN_SECTOR(offset) == ESPIMAGE_IROM_IN_IMAGE) {
         out->layout = ESPIMAGE_LAYOUT_RBOOT;
         out->flash_address = offset - ESPIMAGE_IROM_IN_IMAGE;
         (void)snprintf(out->reason, sizeof out->reason,
                        "linked at 0x%08X, as an rBoot ROM at flash address 0x%05X", irom.address,
                        out->flash_address);
-        say(out->advice, sizeof out->advice,
-            "for Espressif's bootloader use its linker scripts; for rBoot: --profile rboot");
+        advise(
+            out, ESPIMAGE_ADVICE_RBOOT,
+            "for Espressif's bootloader use its linker scripts; for rBoot use the rboot profile");
     } else {
         out->layout = ESPIMAGE_LAYOUT_UNKNOWN;
         (void)snprintf(out->reason, sizeof out->reason,
                        "linked at 0x%08X, which is no slot of any flash map", irom.address);
-        say(out->advice, sizeof out->advice, "use the eagle.app.v6.new.*.ld linker scripts");
+        advise(out, ESPIMAGE_ADVICE_TEXT, "use the eagle.app.v6.new.*.ld linker scripts");
     }
 }
 
@@ -274,7 +278,8 @@ enum espimage_code espimage_link_refuse(const struct espimage_link *link,
     error_found(err, ESPIMAGE_ERR_LAYOUT, "%s", link->reason);
     if (map->half == 0) {
         error_wanted(err, "a flash map with two slots, not %s", map->name);
-        return error_advice(err, "give the flash size of the device; see: espimagetool maps");
+        return error_advice_coded(err, ESPIMAGE_ADVICE_FLASH_MAP,
+                                  "give the flash size of the device");
     }
     if (espimage_flash_map_is_windowed(map)) {
         error_wanted(err, "0x%08X for both slots of the %s map", map->link[0], map->name);
@@ -287,8 +292,9 @@ enum espimage_code espimage_link_refuse(const struct espimage_link *link,
         bool second = !espimage_flash_map_is_windowed(map) &&
                       link->address - ESPIMAGE_WINDOW_START >= map->half / 2 &&
                       link->app2_maps != 0;
-        return error_advice(err, "link it with %s, or give the flash size it was linked for",
-                            map->script[second ? 1 : 0]);
+        return error_advice_coded(err, ESPIMAGE_ADVICE_MATCH_MAP,
+                                  "link it with %s, or give the flash size it was linked for",
+                                  map->script[second ? 1 : 0]);
     }
-    return error_advice(err, "%s", link->advice);
+    return error_advice_coded(err, link->advice_code, "%s", link->advice);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/error.h"
+#include "base/options.h"
 #include "image/flash_parts.h"
 #include "image/image_format.h"
 
@@ -15,37 +16,54 @@ static enum espimage_code check_map(const struct espimage_flash_map *map,
     }
     error_found(err, ESPIMAGE_ERR_USAGE, "the %s map has no slots", map->name);
     error_wanted(err, "a flash map with two slots");
-    return error_advice(err, "give the flash size of the device; see: espimagetool maps");
+    return error_advice_coded(err, ESPIMAGE_ADVICE_FLASH_MAP, "give the flash size of the device");
 }
 
-/* The verdict as an error, or ESPIMAGE_OK. */
-static enum espimage_code refuse_by(const struct espimage_report *report,
-                                    enum espimage_consumer consumer, struct espimage_error *err)
+static enum espimage_code verify_in(const struct espimage_flash_map *map, const uint8_t *bytes,
+                                    size_t size, espimage_report **out, struct espimage_error *err)
 {
-    const struct espimage_verdict *verdict = &report->verdicts[consumer];
-    if (verdict->accepts) {
+    const struct espimage_verify_options options = {.size = sizeof options, .map = map};
+    return espimage_verify(bytes, size, &options, out, err);
+}
+
+/* The finding for which the consumer refuses the image, as an error; ESPIMAGE_OK when NULL. */
+static enum espimage_code refuse(const espimage_report *report, enum espimage_consumer consumer,
+                                 const struct espimage_finding *because, struct espimage_error *err)
+{
+    if (because == NULL) {
         return ESPIMAGE_OK;
     }
-    const char *mistake = report->identity.text;
+    const char *mistake = espimage_report_identity(report)->text;
     error_found(err, ESPIMAGE_ERR_IMAGE, "refused by %s: %s", espimage_consumer_title(consumer),
-                verdict->because->found);
-    error_wanted(err, "%s: %s", verdict->because->rule->name, verdict->because->rule->demand);
-    return error_advice(err, "%s", mistake[0] != '\0' ? mistake : "see: espimagetool verify");
+                because->found);
+    error_wanted(err, "%s: %s", because->rule->name, because->rule->demand);
+    return mistake[0] != '\0'
+               ? error_advice(err, "%s", mistake)
+               : error_advice_coded(err, ESPIMAGE_ADVICE_EVERY_RULE, "check it against every rule");
+}
+
+static enum espimage_code refuse_by_boot(const espimage_report *report, struct espimage_error *err)
+{
+    const struct espimage_verdict *boot = espimage_report_verdict(report, ESPIMAGE_CONSUMER_BOOT);
+    return refuse(report, ESPIMAGE_CONSUMER_BOOT, boot->because, err);
 }
 
 static enum espimage_code check_slot(const struct espimage_flash_content *c,
                                      const struct espimage_flash_map *map,
                                      const struct espimage_part *part, struct espimage_error *err)
 {
-    const struct espimage_verify_options options = {map, 0, 0, false};
-    struct espimage_report report;
+    espimage_report *report = NULL;
     if (c->size > part->size) {
         error_found(err, ESPIMAGE_ERR_SIZE, "%zu bytes for %s", c->size, part->name);
         error_wanted(err, "at most %u, the slot of the %s map", part->size, map->name);
         return error_advice(err, "make the firmware smaller, or choose a map with larger slots");
     }
-    espimage_verify(c->bytes, c->size, &options, &report);
-    return refuse_by(&report, ESPIMAGE_CONSUMER_BOOT, err);
+    enum espimage_code code = verify_in(map, c->bytes, c->size, &report, err);
+    if (code == ESPIMAGE_OK) {
+        code = refuse_by_boot(report, err);
+    }
+    espimage_report_free(report);
+    return code;
 }
 
 static enum espimage_code check_init_data(const struct espimage_flash_content *c,
@@ -92,19 +110,23 @@ static enum espimage_code check_content(const struct espimage_flash_content *c,
     return ESPIMAGE_OK;
 }
 
-enum espimage_code espimage_flash_plan_make(const struct espimage_flash_contents *contents,
+enum espimage_code espimage_flash_plan_make(const struct espimage_flash_contents *given,
                                             struct espimage_flash_plan *out,
                                             struct espimage_error *err)
 {
-    const struct espimage_flash_map *map = contents->map;
+    struct espimage_flash_contents contents = ESPIMAGE_FLASH_CONTENTS_INIT;
+    if (OPTIONS_COPY(&contents, given, err) != ESPIMAGE_OK) {
+        return err->code;
+    }
+    const struct espimage_flash_map *map = contents.map;
     struct espimage_flash_plan plan = {
-        .map = map, .flash_mode = contents->flash_mode, .flash_freq = contents->flash_freq};
+        .map = map, .flash_mode = contents.flash_mode, .flash_freq = contents.flash_freq};
     if (check_map(map, err) != ESPIMAGE_OK) {
         return err->code;
     }
     plan.part_count = flash_parts(map, map->flash_size, plan.parts);
     for (size_t i = 0; i < plan.part_count; i++) {
-        plan.contents[i] = *content_of(contents, &plan.parts[i]);
+        plan.contents[i] = *content_of(&contents, &plan.parts[i]);
         plan.parts[i].blank =
             plan.contents[i].bytes == NULL && plan.parts[i].kind != ESPIMAGE_PART_BOOT;
         if (check_content(&plan.contents[i], map, &plan.parts[i], err) != ESPIMAGE_OK) {
@@ -150,70 +172,84 @@ static enum espimage_code check_made_for(const struct espimage_image_view *view,
     error_found(err, ESPIMAGE_ERR_LAYOUT, "app%u of the %s map, linked at 0x%08X", app,
                 made_for->name, made_for->link[app - 1]);
     error_wanted(err, "0x%08X for app%u of the %s map", wanted, app, map->name);
-    return error_advice(err, "link it with %s and convert it with --flash-size %s",
-                        map->script[app - 1], map->name);
+    return error_advice_coded(err, ESPIMAGE_ADVICE_MATCH_MAP,
+                              "link it with %s and convert it for the %s map", map->script[app - 1],
+                              map->name);
 }
 
-/* The first finding that makes a consumer refuse, of all but those of one rule. */
-static struct espimage_verdict verdict_without(const struct espimage_report *report,
-                                               enum espimage_consumer consumer, const char *rule)
+/* The first finding that makes a consumer refuse, of all but those of one rule, or NULL. */
+static const struct espimage_finding *
+because_without(const espimage_report *report, enum espimage_consumer consumer, const char *rule)
 {
-    for (size_t i = 0; i < report->count; i++) {
-        const struct espimage_finding *f = &report->findings[i];
+    for (size_t i = 0; i < espimage_report_count(report); i++) {
+        const struct espimage_finding *f = espimage_report_finding(report, i);
         bool broken = f->outcome == ESPIMAGE_FAIL || f->outcome == ESPIMAGE_UNKNOWN;
         if (broken && (f->rule->consumers & 1U << consumer) != 0 &&
             strcmp(f->rule->name, rule) != 0) {
-            return (struct espimage_verdict){false, f};
+            return f;
         }
     }
-    return (struct espimage_verdict){true, NULL};
+    return NULL;
 }
 
 /* What the upgrade client would refuse, except for a length that fits the slot: such an image runs,
  * though no update can bring it. */
-static enum espimage_code refuse_by_upgrade(const struct espimage_report *report, size_t size,
+static enum espimage_code refuse_by_upgrade(const espimage_report *report, size_t size,
                                             const struct espimage_flash_map *map,
                                             struct espimage_notes *notes,
                                             struct espimage_error *err)
 {
-    struct espimage_report rest = *report;
-    struct espimage_verdict *verdict = &rest.verdicts[ESPIMAGE_CONSUMER_OTA2];
+    const struct espimage_finding *because =
+        espimage_report_verdict(report, ESPIMAGE_CONSUMER_OTA2)->because;
     uint32_t limit = espimage_update_limit(map->slot_limit);
     if (size > limit && size <= map->slot_limit) {
         note_add(
             notes,
             "no update can bring it: %zu bytes, and the SDK's upgrade client erases at most %u",
             size, limit);
-        *verdict = verdict_without(report, ESPIMAGE_CONSUMER_OTA2, "ota.length");
+        because = because_without(report, ESPIMAGE_CONSUMER_OTA2, "ota.length");
     }
-    return refuse_by(&rest, ESPIMAGE_CONSUMER_OTA2, err);
+    return refuse(report, ESPIMAGE_CONSUMER_OTA2, because, err);
+}
+
+/* Whether the bootloader starts the image and the upgrade client takes it. */
+static enum espimage_code check_image(const uint8_t *bytes, size_t size,
+                                      const struct espimage_flash_map *map,
+                                      struct espimage_notes *notes, struct espimage_error *err)
+{
+    espimage_report *report = NULL;
+    enum espimage_code code = verify_in(map, bytes, size, &report, err);
+    if (code == ESPIMAGE_OK) {
+        code = refuse_by_boot(report, err);
+    }
+    if (code == ESPIMAGE_OK) {
+        code = refuse_by_upgrade(report, size, map, notes, err);
+    }
+    espimage_report_free(report);
+    return code;
 }
 
 enum espimage_code espimage_image_slot(const uint8_t *bytes, size_t size,
-                                       const struct espimage_flash_contents *flash, uint8_t *app,
+                                       const struct espimage_flash_contents *given, uint8_t *app,
                                        struct espimage_notes *notes, struct espimage_error *err)
 {
-    const struct espimage_verify_options options = {flash->map, 0, 0, false};
-    struct espimage_report report;
+    struct espimage_flash_contents flash = ESPIMAGE_FLASH_CONTENTS_INIT;
     struct espimage_image_view view;
 
-    if (check_map(flash->map, err) != ESPIMAGE_OK) {
-        return err->code;
-    }
-    espimage_verify(bytes, size, &options, &report);
-    if (refuse_by(&report, ESPIMAGE_CONSUMER_BOOT, err) != ESPIMAGE_OK ||
-        refuse_by_upgrade(&report, size, flash->map, notes, err) != ESPIMAGE_OK) {
+    if (OPTIONS_COPY(&flash, given, err) != ESPIMAGE_OK ||
+        check_map(flash.map, err) != ESPIMAGE_OK ||
+        check_image(bytes, size, flash.map, notes, err) != ESPIMAGE_OK) {
         return err->code;
     }
     espimage_image_parse(bytes, size, &view);
     uint8_t number = view.outer[HEADER_APP];
-    if (check_made_for(&view, flash->map, number, err) != ESPIMAGE_OK) {
+    if (check_made_for(&view, flash.map, number, err) != ESPIMAGE_OK) {
         return err->code;
     }
-    uint8_t size_freq = (uint8_t)(flash->map->code << 4 | flash->flash_freq);
-    if (view.inner[HEADER_MODE] != flash->flash_mode || view.inner[HEADER_SIZE_FREQ] != size_freq) {
+    uint8_t size_freq = (uint8_t)(flash.map->code << 4 | flash.flash_freq);
+    if (view.inner[HEADER_MODE] != flash.flash_mode || view.inner[HEADER_SIZE_FREQ] != size_freq) {
         note_add(notes, "its header has flash settings %02X %02X, the flash %02X %02X",
-                 view.inner[HEADER_MODE], view.inner[HEADER_SIZE_FREQ], flash->flash_mode,
+                 view.inner[HEADER_MODE], view.inner[HEADER_SIZE_FREQ], flash.flash_mode,
                  size_freq);
     }
     *app = number;

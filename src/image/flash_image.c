@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/options.h"
 #include "image/flash_parts.h"
 #include "image/image_format.h"
 
@@ -148,13 +149,17 @@ enum espimage_code boot_check(const uint8_t *bytes, size_t size, struct espimage
 }
 
 enum espimage_code espimage_boot_patch(uint8_t *bytes, size_t size,
-                                       const struct espimage_build_options *options,
+                                       const struct espimage_build_options *given,
                                        struct espimage_error *err)
 {
-    enum espimage_code code = boot_check(bytes, size, err);
+    struct espimage_build_options options = ESPIMAGE_BUILD_OPTIONS_INIT;
+    enum espimage_code code = OPTIONS_COPY(&options, given, err);
     if (code == ESPIMAGE_OK) {
-        bytes[HEADER_MODE] = options->flash_mode;
-        bytes[HEADER_SIZE_FREQ] = (uint8_t)(options->map->code << 4 | options->flash_freq);
+        code = boot_check(bytes, size, err);
+    }
+    if (code == ESPIMAGE_OK) {
+        bytes[HEADER_MODE] = options.flash_mode;
+        bytes[HEADER_SIZE_FREQ] = (uint8_t)(options.map->code << 4 | options.flash_freq);
     }
     return code;
 }

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/options.h"
 #include "base/text.h"
 #include "image/checksum.h"
 #include "image/image_format.h"
@@ -184,9 +185,18 @@ static void note_entry(const espimage_firmware *fw, struct espimage_notes *notes
     }
 }
 
-static enum espimage_code check_options(const struct espimage_build_options *o,
-                                        struct espimage_error *err)
+/* In padding a new member would not change the size by which it is known to be there. */
+_Static_assert(offsetof(struct espimage_build_options, reserved) + 4 ==
+                   sizeof(struct espimage_build_options),
+               "no padding at the end");
+
+static enum espimage_code take_options(struct espimage_build_options *o,
+                                       const struct espimage_build_options *given,
+                                       struct espimage_error *err)
 {
+    if (OPTIONS_COPY(o, given, err) != ESPIMAGE_OK) {
+        return err->code;
+    }
     if (o->map == NULL || espimage_flash_mode_by_code(o->flash_mode) == NULL ||
         espimage_flash_freq_by_code(o->flash_freq) == NULL ||
         (unsigned)o->profile >= ESPIMAGE_PROFILE_COUNT) {
@@ -207,7 +217,8 @@ static enum espimage_code check_slot(const struct espimage_build_options *o, uin
     }
     if (map->half == 0) {
         error_found(err, ESPIMAGE_ERR_USAGE, "the %s flash map has no slots", map->name);
-        return error_advice(err, "give the flash size of the device; see: espimagetool maps");
+        return error_advice_coded(err, ESPIMAGE_ADVICE_FLASH_MAP,
+                                  "give the flash size of the device");
     }
     if (size > map->slot_limit) {
         error_found(err, ESPIMAGE_ERR_SIZE, "the image would be %u bytes long", size);
@@ -331,19 +342,15 @@ static void put_image(uint8_t *image, const espimage_firmware *fw, const struct 
     put_segments(image, image + IROM_OFFSET + plan->irom_size, fw, plan, o, sum);
 }
 
-static enum espimage_code check_firmware(const espimage_firmware *fw,
-                                         const struct espimage_build_options *options,
-                                         struct espimage_notes *notes, struct espimage_error *err)
+static enum espimage_code check_firmware(const espimage_firmware *fw, struct espimage_notes *notes,
+                                         struct espimage_error *err)
 {
     struct espimage_link link;
     espimage_classify(fw, &link);
     if (link.layout == ESPIMAGE_LAYOUT_ARDUINO) {
         note_add(notes, "an Arduino sketch: %s", link.advice);
     }
-    enum espimage_code code = check_options(options, err);
-    if (code == ESPIMAGE_OK) {
-        code = check_memories(fw, notes, err);
-    }
+    enum espimage_code code = check_memories(fw, notes, err);
     if (code == ESPIMAGE_OK) {
         code = check_entry(fw, err);
     }
@@ -354,23 +361,26 @@ static enum espimage_code check_firmware(const espimage_firmware *fw,
 }
 
 enum espimage_code espimage_image_build(const espimage_firmware *fw,
-                                        const struct espimage_build_options *options,
+                                        const struct espimage_build_options *given,
                                         struct espimage_bytes *out, struct espimage_notes *notes,
                                         struct espimage_error *err)
 {
+    struct espimage_build_options options = ESPIMAGE_BUILD_OPTIONS_INIT;
     struct plan plan = {.irom_size = round_up(espimage_firmware_irom(fw).size, IROM_ALIGN)};
     uint32_t size = 0;
     uint8_t *image = NULL;
-    enum espimage_code code = check_firmware(fw, options, notes, err);
+    enum espimage_code code = take_options(&options, given, err);
 
     if (code == ESPIMAGE_OK) {
-        code =
-            make_plan(fw, profiles[options->profile].named_first, profiles[options->profile].merge,
-                      IROM_OFFSET + plan.irom_size, &plan, err);
+        code = check_firmware(fw, notes, err);
     }
     if (code == ESPIMAGE_OK) {
-        size = plan.end + (profiles[options->profile].crc ? CRC_SIZE : 0);
-        code = check_slot(options, size, notes, err);
+        code = make_plan(fw, profiles[options.profile].named_first, profiles[options.profile].merge,
+                         IROM_OFFSET + plan.irom_size, &plan, err);
+    }
+    if (code == ESPIMAGE_OK) {
+        size = plan.end + (profiles[options.profile].crc ? CRC_SIZE : 0);
+        code = check_slot(&options, size, notes, err);
     }
     if (code != ESPIMAGE_OK) {
         goto done;
@@ -380,15 +390,15 @@ enum espimage_code espimage_image_build(const espimage_firmware *fw,
         code = error_no_memory(err);
         goto done;
     }
-    put_image(image, fw, &plan, options);
-    if (profiles[options->profile].crc) {
+    put_image(image, fw, &plan, &options);
+    if (profiles[options.profile].crc) {
         put_le32(image + plan.end, espimage_image_crc(image, size));
     }
-    if (options->irom_checksum && options->profile != ESPIMAGE_PROFILE_RBOOT) {
+    if (options.irom_checksum && options.profile != ESPIMAGE_PROFILE_RBOOT) {
         note_add(notes, "the checksum includes irom: only an rBoot built for that accepts it");
     }
-    if (options->map->remark != NULL) {
-        note_add(notes, "flash map %s: %s", options->map->name, options->map->remark);
+    if (options.map->remark != NULL) {
+        note_add(notes, "flash map %s: %s", options.map->name, options.map->remark);
     }
     out->data = image;
     out->size = size;
@@ -398,13 +408,17 @@ done:
 }
 
 enum espimage_code espimage_no_boot_build(const espimage_firmware *fw,
-                                          const struct espimage_build_options *options,
+                                          const struct espimage_build_options *given,
                                           struct espimage_bytes *out, struct espimage_error *err)
 {
+    struct espimage_build_options options = ESPIMAGE_BUILD_OPTIONS_INIT;
     struct plan plan = {0};
     uint8_t *image = NULL;
-    enum espimage_code code = check_firmware(fw, options, NULL, err);
+    enum espimage_code code = take_options(&options, given, err);
 
+    if (code == ESPIMAGE_OK) {
+        code = check_firmware(fw, NULL, err);
+    }
     if (code == ESPIMAGE_OK) {
         code = make_plan(fw, false, false, 0, &plan, err);
     }
@@ -416,7 +430,7 @@ enum espimage_code espimage_no_boot_build(const espimage_firmware *fw,
         code = error_no_memory(err);
         goto done;
     }
-    put_segments(image, image, fw, &plan, options, CHECKSUM_INIT);
+    put_segments(image, image, fw, &plan, &options, CHECKSUM_INIT);
     out->data = image;
     out->size = plan.end;
 done:

@@ -6,12 +6,15 @@
 #include <espimage/verify.h>
 
 #include "base/bytes.h"
+#include "base/error.h"
+#include "base/options.h"
 #include "base/text.h"
 #include "image/checksum.h"
 #include "image/image_format.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -395,7 +398,13 @@ static const struct {
 };
 
 #define RULE_COUNT (sizeof rules / sizeof rules[0])
-_Static_assert(RULE_COUNT <= ESPIMAGE_MAX_RULES, "a report must hold every rule");
+
+struct espimage_report {
+    const struct espimage_flash_map *map; /* may be NULL */
+    struct espimage_identity identity;
+    struct espimage_finding findings[RULE_COUNT];
+    struct espimage_verdict verdicts[ESPIMAGE_CONSUMER_COUNT];
+};
 
 size_t espimage_rule_count(void)
 {
@@ -418,10 +427,10 @@ static const struct espimage_flash_map *map_of(const struct espimage_image_view 
                : NULL;
 }
 
-static struct espimage_verdict judge(const struct espimage_report *report, unsigned consumer)
+static struct espimage_verdict judge(const espimage_report *report, unsigned consumer)
 {
     struct espimage_verdict verdict = {true, NULL};
-    for (size_t i = 0; i < report->count && verdict.accepts; i++) {
+    for (size_t i = 0; i < RULE_COUNT && verdict.accepts; i++) {
         const struct espimage_finding *f = &report->findings[i];
         bool broken = f->outcome == ESPIMAGE_FAIL || f->outcome == ESPIMAGE_UNKNOWN;
         if (broken && (f->rule->consumers & consumer) != 0) {
@@ -432,28 +441,72 @@ static struct espimage_verdict judge(const struct espimage_report *report, unsig
     return verdict;
 }
 
-void espimage_verify(const uint8_t *bytes, size_t size,
-                     const struct espimage_verify_options *options, struct espimage_report *out)
-{
-    struct espimage_image_view view;
-    espimage_image_parse(bytes, size, &view);
-    struct subject subject = {&view, options, map_of(&view, options),
-                              size > 0 && (bytes[0] == MAGIC_V2 || bytes[0] == MAGIC_V1)};
+/* In padding a new member would not change the size by which it is known to be there. */
+_Static_assert(offsetof(struct espimage_verify_options, reserved) + 2 ==
+                   sizeof(struct espimage_verify_options),
+               "no padding at the end");
 
-    memset(out, 0, sizeof *out);
-    out->map = subject.map;
-    out->count = RULE_COUNT;
+enum espimage_code espimage_verify(const uint8_t *bytes, size_t size,
+                                   const struct espimage_verify_options *given,
+                                   espimage_report **out, struct espimage_error *err)
+{
+    struct espimage_verify_options options = ESPIMAGE_VERIFY_OPTIONS_INIT;
+    struct espimage_image_view view;
+    if (given != NULL && OPTIONS_COPY(&options, given, err) != ESPIMAGE_OK) {
+        return err->code;
+    }
+    espimage_report *report = calloc(1, sizeof *report);
+    if (report == NULL) {
+        return error_no_memory(err);
+    }
+    espimage_image_parse(bytes, size, &view);
+    struct subject subject = {&view, &options, map_of(&view, &options),
+                              size > 0 && (bytes[0] == MAGIC_V2 || bytes[0] == MAGIC_V1)};
+    report->map = subject.map;
     for (size_t i = 0; i < RULE_COUNT; i++) {
-        struct espimage_finding *f = &out->findings[i];
+        struct espimage_finding *f = &report->findings[i];
         f->rule = &rules[i].rule;
         /* Of a file that is no image only that is worth saying. */
         f->outcome = i == 0 || subject.is_image
                          ? rules[i].check(&subject, f)
                          : find(f, ESPIMAGE_UNKNOWN, "not looked at: this is no image");
     }
-    espimage_identify(bytes, size, &out->identity);
-    out->mistake = out->identity.mistake;
+    espimage_identify(bytes, size, &report->identity);
     for (unsigned i = 0; i < ESPIMAGE_CONSUMER_COUNT; i++) {
-        out->verdicts[i] = judge(out, 1U << i);
+        report->verdicts[i] = judge(report, 1U << i);
     }
+    *out = report;
+    return ESPIMAGE_OK;
+}
+
+void espimage_report_free(espimage_report *report)
+{
+    free(report);
+}
+
+const struct espimage_flash_map *espimage_report_map(const espimage_report *report)
+{
+    return report->map;
+}
+
+const struct espimage_identity *espimage_report_identity(const espimage_report *report)
+{
+    return &report->identity;
+}
+
+size_t espimage_report_count(const espimage_report *report)
+{
+    (void)report;
+    return RULE_COUNT;
+}
+
+const struct espimage_finding *espimage_report_finding(const espimage_report *report, size_t index)
+{
+    return &report->findings[index];
+}
+
+const struct espimage_verdict *espimage_report_verdict(const espimage_report *report,
+                                                       enum espimage_consumer consumer)
+{
+    return &report->verdicts[consumer];
 }

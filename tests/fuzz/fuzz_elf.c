@@ -10,20 +10,22 @@ static void build(const espimage_firmware *fw, const struct espimage_build_optio
     struct espimage_bytes image = {0};
     struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
     struct espimage_error err;
-    struct espimage_report report;
-    const struct espimage_verify_options rules = {options->map, options->app, 0, false};
+    espimage_report *report = NULL;
+    const struct espimage_verify_options rules = {
+        .size = sizeof rules, .map = options->map, .app = options->app};
 
     if (espimage_image_build(fw, options, &image, &notes, &err) != ESPIMAGE_OK) {
         return;
     }
-    espimage_verify(image.data, image.size, &rules, &report);
-    if (options->profile == ESPIMAGE_PROFILE_SDK && !options->irom_checksum) {
+    if (espimage_verify(image.data, image.size, &rules, &report, &err) == ESPIMAGE_OK &&
+        options->profile == ESPIMAGE_PROFILE_SDK && !options->irom_checksum) {
         for (int c = 0; c < ESPIMAGE_CONSUMER_COUNT; c++) {
-            if (!report.verdicts[c].accepts) {
+            if (!espimage_report_verdict(report, (enum espimage_consumer)c)->accepts) {
                 abort();
             }
         }
     }
+    espimage_report_free(report);
     espimage_bytes_free(&image);
 }
 
@@ -47,8 +49,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)espimage_map_choice_add(&choice, &link, "fuzz", &err);
     const struct espimage_flash_map *map = espimage_map_choice_map(&choice, &assumed);
     for (int profile = 0; profile < ESPIMAGE_PROFILE_COUNT; profile++) {
-        const struct espimage_build_options options = {
-            (enum espimage_profile)profile, map, 1, 0, 0, profile == ESPIMAGE_PROFILE_RBOOT};
+        const struct espimage_build_options options = {.size = sizeof options,
+                                                       .profile = (enum espimage_profile)profile,
+                                                       .map = map,
+                                                       .app = 1,
+                                                       .irom_checksum =
+                                                           profile == ESPIMAGE_PROFILE_RBOOT};
         build(fw, &options);
     }
     espimage_firmware_free(fw);

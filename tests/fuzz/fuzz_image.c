@@ -23,7 +23,8 @@ static void look_at_flash(const uint8_t *data, size_t size)
 /* As a ready image that goes into a flash, which must then be a flash with it. */
 static void make_flash(const uint8_t *data, size_t size)
 {
-    struct espimage_flash_contents contents = {.map = espimage_flash_map_at(size % 4)};
+    struct espimage_flash_contents contents = {.size = sizeof contents,
+                                               .map = espimage_flash_map_at(size % 4)};
     struct espimage_flash_plan plan;
     struct espimage_bytes flash = {0};
     struct espimage_error err;
@@ -44,7 +45,8 @@ static void make_flash(const uint8_t *data, size_t size)
 
 static void patch_boot(const uint8_t *data, size_t size)
 {
-    const struct espimage_build_options options = {.map = espimage_flash_map_at(0)};
+    const struct espimage_build_options options = {.size = sizeof options,
+                                                   .map = espimage_flash_map_at(0)};
     struct espimage_error err;
     uint8_t *copy = malloc(size + 1);
     if (copy != NULL && size > 0) {
@@ -56,11 +58,14 @@ static void patch_boot(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct espimage_verify_options rules = {NULL, (uint8_t)(size % 3), 0, size % 2 == 0};
-    struct espimage_report report;
+    const struct espimage_verify_options rules = {
+        .size = sizeof rules, .app = (uint8_t)(size % 3), .irom_checksum = size % 2 == 0};
+    espimage_report *report = NULL;
+    struct espimage_error err;
     struct espimage_image_view view;
 
-    espimage_verify(data, size, &rules, &report);
+    (void)espimage_verify(data, size, &rules, &report, &err);
+    espimage_report_free(report);
     espimage_image_parse(data, size, &view);
     for (size_t i = 0; i < view.segment_count; i++) {
         if ((size_t)view.segment[i].offset + view.segment[i].size > size) {

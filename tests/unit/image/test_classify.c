@@ -30,17 +30,17 @@ static const struct link_case link_rows[] = {
     {"app2 of 1MB", 0x40281010, ESPIMAGE_LAYOUT_OTA, 0x81000, 0, SPLIT_1M,
      "linked at 0x40281010: app2 of 1MB, 2MB, 4MB", ""},
     {"rBoot ROM 0", 0x40202010, ESPIMAGE_LAYOUT_RBOOT, 0x2000, 0, 0,
-     "linked at 0x40202010, as an rBoot ROM at flash address 0x02000", "--profile rboot"},
+     "linked at 0x40202010, as an rBoot ROM at flash address 0x02000", "the rboot profile"},
     {"rBoot ROM 1", 0x40282010, ESPIMAGE_LAYOUT_RBOOT, 0x82000, 0, 0,
-     "linked at 0x40282010, as an rBoot ROM at flash address 0x82000", "--profile rboot"},
+     "linked at 0x40282010, as an rBoot ROM at flash address 0x82000", "the rboot profile"},
     {"16 bytes into sector 0", 0x40200010, ESPIMAGE_LAYOUT_RBOOT, 0, 0, 0, "0x40200010",
-     "--profile rboot"},
+     "the rboot profile"},
     {"16 bytes into another sector", 0x40291010, ESPIMAGE_LAYOUT_RBOOT, 0x91000, 0, 0, "0x40291010",
-     "--profile rboot"},
+     "the rboot profile"},
     {"no bootloader 0x10000", 0x40210000, ESPIMAGE_LAYOUT_NO_BOOT, 0x10000, 0, 0,
      "linked at 0x40210000, for no bootloader (eagle.app.v6.ld)", NEW_SCRIPTS},
     {"no bootloader 0x40000", 0x40240000, ESPIMAGE_LAYOUT_NO_BOOT, 0x40000, 0, 0,
-     "linked at 0x40240000, for no bootloader (eagle.app.v6.ld)", "--no-boot"},
+     "linked at 0x40240000, for no bootloader (eagle.app.v6.ld)", "for no bootloader"},
     {"start of the window", 0x40200000, ESPIMAGE_LAYOUT_NO_BOOT, 0, 0, 0, "0x40200000",
      NEW_SCRIPTS},
     {"start of slot 1", 0x40201000, ESPIMAGE_LAYOUT_NO_BOOT, 0x1000, 0, 0, "0x40201000",
@@ -84,6 +84,11 @@ static void test_link(void **state)
     }
     assert_mentions(link.reason, row->reason);
     assert_mentions(link.advice, row->advice);
+    assert_advice(link.advice);
+    assert_int_equal(link.advice_code == ESPIMAGE_ADVICE_RBOOT,
+                     row->layout == ESPIMAGE_LAYOUT_RBOOT);
+    assert_int_equal(link.advice_code == ESPIMAGE_ADVICE_NO_BOOT,
+                     row->layout == ESPIMAGE_LAYOUT_NO_BOOT);
     assert_int_equal(link.advice[0] == '\0', row->advice[0] == '\0');
 }
 
@@ -263,10 +268,10 @@ static const struct refuse_case refuse_rows[] = {
     {"map without slots",
      0x40201010,
      "256KB",
-     {"linked at 0x40201010", "a flash map with two slots, not 256KB", "espimagetool maps"}},
+     {"linked at 0x40201010", "a flash map with two slots, not 256KB", "give the flash size"}},
     {"no bootloader", 0x40210000, "1MB", {"for no bootloader", SPLIT_WANTED, NEW_SCRIPTS}},
     {"old bootloader", 0x40211000, "1MB", {"for the old layout", SPLIT_WANTED, NEW_SCRIPTS}},
-    {"rBoot", 0x40202010, "1MB", {"rBoot ROM", SPLIT_WANTED, "--profile rboot"}},
+    {"rBoot", 0x40202010, "1MB", {"rBoot ROM", SPLIT_WANTED, "the rboot profile"}},
     {"outside the window",
      0x40301010,
      "2MB-c1",
@@ -291,6 +296,9 @@ static void test_refuse(void **state)
     assert_int_equal(espimage_link_slots(&link, map), 0);
     assert_code(ESPIMAGE_ERR_LAYOUT, espimage_link_refuse(&link, map, &err), &err);
     assert_tells(&err, &row->tells);
+    assert_int_equal(err.advice_code == ESPIMAGE_ADVICE_FLASH_MAP, map->half == 0);
+    assert_int_equal(err.advice_code == ESPIMAGE_ADVICE_MATCH_MAP,
+                     map->half != 0 && link.layout == ESPIMAGE_LAYOUT_OTA);
 }
 
 static void test_layout_names(void **state)

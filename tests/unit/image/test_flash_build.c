@@ -42,6 +42,7 @@ static int free_contents(void **state)
 static struct espimage_flash_contents usual_contents(const char *map)
 {
     struct espimage_flash_contents c = {
+        .size = sizeof c,
         .map = espimage_flash_map_by_name(map),
         .flash_mode = 2,
         .flash_freq = 0xF,
@@ -246,7 +247,7 @@ static void test_map_without_slots(void **state)
     struct espimage_flash_plan plan;
     struct espimage_error err;
     uint8_t number = 0;
-    const struct telling tells = {"256KB", "two slots", "maps"};
+    const struct telling tells = {"256KB", "two slots", "give the flash size"};
     assert_code(ESPIMAGE_ERR_USAGE, espimage_flash_plan_make(&contents, &plan, &err), &err);
     assert_tells(&err, &tells);
     assert_code(ESPIMAGE_ERR_USAGE,
@@ -303,7 +304,13 @@ static const struct image_case image_rows[] = {
      false,
      ESPIMAGE_ERR_LAYOUT,
      {"0x40281010", "0x40201010", "2048.ld"}},
-    {"bad CRC", "1MB", 20, 0x77, false, ESPIMAGE_ERR_IMAGE, {"OTA of SDK 2", "ota.crc", "verify"}},
+    {"bad CRC",
+     "1MB",
+     20,
+     0x77,
+     false,
+     ESPIMAGE_ERR_IMAGE,
+     {"OTA of SDK 2", "ota.crc", "every rule"}},
     {"no app number",
      "1MB",
      3,

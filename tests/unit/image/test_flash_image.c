@@ -224,8 +224,10 @@ static void test_patch(void **state)
 {
     const struct patch_case *row = *state;
     struct espimage_error err;
-    struct espimage_build_options options = {
-        .map = espimage_flash_map_by_name("4MB-c1"), .flash_mode = 2, .flash_freq = 0xF};
+    struct espimage_build_options options = {.size = sizeof options,
+                                             .map = espimage_flash_map_by_name("4MB-c1"),
+                                             .flash_mode = 2,
+                                             .flash_freq = 0xF};
     uint8_t *bytes = malloc(row->size + 1);
     uint8_t *before = malloc(row->size + 1);
     assert_non_null(bytes);

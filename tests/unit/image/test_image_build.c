@@ -148,8 +148,12 @@ static void test_profile(void **state)
     const struct profile_case *row = *state;
     static const uint8_t zeros[4];
     struct espimage_image_view view;
-    struct espimage_build_options options = {
-        row->profile, espimage_flash_map_by_name("4MB"), row->app, 3, 1, false};
+    struct espimage_build_options options = {.size = sizeof options,
+                                             .profile = row->profile,
+                                             .map = espimage_flash_map_by_name("4MB"),
+                                             .app = row->app,
+                                             .flash_mode = 3,
+                                             .flash_freq = 1};
     espimage_firmware *fw = ordered_firmware();
     struct espimage_bytes built = image(fw, &options);
     espimage_image_parse(built.data, built.size, &view);
@@ -487,7 +491,7 @@ static const struct refusal refusals[] = {
      {.app = 1},
      "256KB",
      ESPIMAGE_ERR_USAGE,
-     {"the 256KB flash map has no slots", NULL, "espimagetool maps"}},
+     {"the 256KB flash map has no slots", NULL, "give the flash size"}},
     {"app 0", ENTRY, APP1, {.app = 0}, "1MB", ESPIMAGE_ERR_USAGE, {"app number 0", NULL, NULL}},
     {"app 3", ENTRY, APP1, {.app = 3}, "1MB", ESPIMAGE_ERR_USAGE, {"app number 3", NULL, NULL}},
     {"espruino app 0",
@@ -541,6 +545,7 @@ static void test_refusal(void **state)
     struct espimage_error err;
     struct espimage_bytes built = {0};
     struct espimage_build_options options = row->options;
+    options.size = sizeof options;
     options.map = row->map != NULL ? espimage_flash_map_by_name(row->map) : NULL;
     const struct espimage_section sections[] = {
         section(".data", 0x3FFE8000, 8, content()),

@@ -86,6 +86,7 @@ static struct sample random_sample(struct random *r)
     add_ram(&s, r);
     add_irom(&s, r);
     shuffle(&s, r);
+    s.options.size = sizeof s.options;
     s.options.profile = (enum espimage_profile)random_below(r, ESPIMAGE_PROFILE_COUNT);
     do {
         s.options.map =
@@ -280,20 +281,23 @@ static void check_parsed(const struct sample *s, const espimage_firmware *fw,
 
 static void check_accepted(const struct sample *s, const struct espimage_bytes *built)
 {
-    struct espimage_report report;
-    struct espimage_verify_options options = {s->options.map, s->options.app, 0,
-                                              s->options.irom_checksum};
-    espimage_verify(built->data, built->size, &options, &report);
+    const struct espimage_verify_options options = {.size = sizeof options,
+                                                    .map = s->options.map,
+                                                    .app = s->options.app,
+                                                    .irom_checksum = s->options.irom_checksum};
+    espimage_report *report = verified(built->data, built->size, &options);
     bool app = s->options.profile == ESPIMAGE_PROFILE_SDK ||
                s->options.profile == ESPIMAGE_PROFILE_GEN_APPBIN;
-    bool plain_sum = !s->options.irom_checksum || report.findings[8].outcome == ESPIMAGE_PASS;
-    assert_int_equal(report.verdicts[ESPIMAGE_CONSUMER_BOOT].accepts, plain_sum);
-    assert_true(report.verdicts[ESPIMAGE_CONSUMER_RBOOT].accepts);
+    bool plain_sum =
+        !s->options.irom_checksum || espimage_report_finding(report, 8)->outcome == ESPIMAGE_PASS;
+    assert_int_equal(accepted(report, ESPIMAGE_CONSUMER_BOOT), plain_sum);
+    assert_true(accepted(report, ESPIMAGE_CONSUMER_RBOOT));
     if (app) {
-        assert_true(report.verdicts[ESPIMAGE_CONSUMER_OTA2].accepts);
-        assert_true(report.verdicts[ESPIMAGE_CONSUMER_OTA3].accepts);
-        assert_int_equal(report.mistake, ESPIMAGE_MISTAKE_NONE);
+        assert_true(accepted(report, ESPIMAGE_CONSUMER_OTA2));
+        assert_true(accepted(report, ESPIMAGE_CONSUMER_OTA3));
+        assert_int_equal(espimage_report_identity(report)->mistake, ESPIMAGE_MISTAKE_NONE);
     }
+    espimage_report_free(report);
 }
 
 static void check_sample(const struct sample *s)

@@ -78,7 +78,8 @@ static const struct tool tools[] = {
 
 static struct espimage_build_options options_of(const struct vector *v)
 {
-    struct espimage_build_options options = {.app = (uint8_t)(v->user[4] - '0')};
+    struct espimage_build_options options = {.size = sizeof options,
+                                             .app = (uint8_t)(v->user[4] - '0')};
     char mode[16];
     char freq[16];
     char map[32];

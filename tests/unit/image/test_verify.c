@@ -3,6 +3,7 @@
 #include "support/firmware_builder.h"
 #include "support/test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,10 +89,11 @@ static enum espimage_outcome expected_outcome(const struct expected *e, const ch
                                       : ESPIMAGE_PASS;
 }
 
-static void check_verdicts(const struct espimage_report *report, unsigned refusers)
+static void check_verdicts(const espimage_report *report, unsigned refusers)
 {
     for (unsigned i = 0; i < ESPIMAGE_CONSUMER_COUNT; i++) {
-        const struct espimage_verdict *verdict = &report->verdicts[i];
+        const struct espimage_verdict *verdict =
+            espimage_report_verdict(report, (enum espimage_consumer)i);
         bool accepts = (refusers & 1U << i) == 0;
         if (verdict->accepts != accepts) {
             print_error("%s %s it\n", espimage_consumer_name((enum espimage_consumer)i),
@@ -107,11 +109,11 @@ static void check_verdicts(const struct espimage_report *report, unsigned refuse
     }
 }
 
-static void check_report(const struct espimage_report *report, const struct expected *expected)
+static void check_report(const espimage_report *report, const struct expected *expected)
 {
-    assert_int_equal(report->count, espimage_rule_count());
-    for (size_t i = 0; i < report->count; i++) {
-        const struct espimage_finding *f = &report->findings[i];
+    assert_int_equal(espimage_report_count(report), espimage_rule_count());
+    for (size_t i = 0; i < espimage_rule_count(); i++) {
+        const struct espimage_finding *f = espimage_report_finding(report, i);
         enum espimage_outcome wanted = expected_outcome(expected, f->rule->name);
         assert_ptr_equal(f->rule, espimage_rule_at(i));
         assert_true(f->found[0] != '\0');
@@ -595,28 +597,31 @@ static void change(struct espimage_bytes *built, const struct verify_case *row)
 static void test_case(void **state)
 {
     const struct verify_case *row = *state;
-    struct espimage_report report;
     struct espimage_verify_options options = row->options;
     struct espimage_bytes built = build_base(row->base);
     if (row->base == LARGE && row->poke[0].bytes != 0) {
         assert_int_equal(built.data[row->poke[0].at], 0x20); /* the size/freq byte */
     }
     change(&built, row);
+    options.size = sizeof options;
     options.map = row->map != NULL ? espimage_flash_map_by_name(row->map) : NULL;
-    espimage_verify(built.data, built.size, &options, &report);
-    check_report(&report, &row->expected);
+    espimage_report *report = verified(built.data, built.size, &options);
+    check_report(report, &row->expected);
     if (row->map != NULL) {
-        assert_ptr_equal(report.map, options.map);
+        assert_ptr_equal(espimage_report_map(report), options.map);
     }
+    espimage_report_free(report);
     espimage_bytes_free(&built);
 }
 
 static const char *found_by(const struct espimage_bytes *built,
                             const struct espimage_verify_options *options, size_t rule)
 {
-    static struct espimage_report report;
-    espimage_verify(built->data, built->size, options, &report);
-    return report.findings[rule].found;
+    static char found[256];
+    espimage_report *report = verified(built->data, built->size, options);
+    (void)snprintf(found, sizeof found, "%s", espimage_report_finding(report, rule)->found);
+    espimage_report_free(report);
+    return found;
 }
 
 /* What is found names the values that decide. */
@@ -624,9 +629,11 @@ static void test_found(void **state)
 {
     (void)state;
     enum { LENGTH = 12, PARTITION = 13, CRC = 14, BOOT_SUM = 8, APP = 11, MAP = 19 };
-    const struct espimage_verify_options either = {0};
-    const struct espimage_verify_options second = {.app = 2, .partition = 80};
-    const struct espimage_verify_options large = {.map = espimage_flash_map_by_name("2MB-c1")};
+    const struct espimage_verify_options either = ESPIMAGE_VERIFY_OPTIONS_INIT;
+    const struct espimage_verify_options second = {
+        .size = sizeof second, .app = 2, .partition = 80};
+    const struct espimage_verify_options large = {.size = sizeof large,
+                                                  .map = espimage_flash_map_by_name("2MB-c1")};
     struct espimage_bytes built = build_base(TINY);
     assert_string_equal(found_by(&built, &either, LENGTH), "84 of 499712 bytes (1MB)");
     assert_string_equal(found_by(&built, &second, PARTITION), "84 of 0 bytes");
@@ -670,28 +677,28 @@ static void test_built(void **state)
     const struct built_case *row = *state;
     espimage_firmware *fw = firmware_tiny(0x40201010);
     for (size_t m = 0; m < espimage_flash_map_count(); m++) {
-        struct espimage_report report;
-        struct espimage_verify_options verify = {0};
         struct espimage_build_options options = options_usual();
         options.profile = row->profile;
         options.map = espimage_flash_map_at(m);
         for (uint8_t app = 1; options.map->half != 0 && app <= 2; app++) {
             options.app = app;
             struct espimage_bytes built = image(fw, &options);
-            espimage_verify(built.data, built.size, &verify, &report);
-            check_verdicts(&report, row->refusers[app - 1]);
-            assert_ptr_equal(report.map, options.map);
+            espimage_report *report = verified(built.data, built.size, NULL);
+            check_verdicts(report, row->refusers[app - 1]);
+            assert_ptr_equal(espimage_report_map(report), options.map);
+            espimage_report_free(report);
             espimage_bytes_free(&built);
         }
     }
     espimage_firmware_free(fw);
 }
 
-static enum espimage_outcome outcome_of(const struct espimage_report *report, const char *rule)
+static enum espimage_outcome outcome_of(const espimage_report *report, const char *rule)
 {
-    for (size_t i = 0; i < report->count; i++) {
-        if (strcmp(report->findings[i].rule->name, rule) == 0) {
-            return report->findings[i].outcome;
+    for (size_t i = 0; i < espimage_report_count(report); i++) {
+        const struct espimage_finding *f = espimage_report_finding(report, i);
+        if (strcmp(f->rule->name, rule) == 0) {
+            return f->outcome;
         }
     }
     fail_msg("no rule %s", rule);
@@ -699,7 +706,7 @@ static enum espimage_outcome outcome_of(const struct espimage_report *report, co
 }
 
 /* How long a file must be for a rule to look at it. */
-static void check_reached(const struct espimage_report *report, size_t size)
+static void check_reached(const espimage_report *report, size_t size)
 {
     static const struct {
         const char *rule;
@@ -719,17 +726,16 @@ static void test_every_prefix(void **state)
 {
     (void)state;
     struct espimage_bytes built = build_base(TINY);
-    struct espimage_verify_options options = {0};
     for (size_t size = 0; size < built.size; size++) {
-        struct espimage_report report;
         uint8_t *copy = malloc(size > 0 ? size : 1);
         assert_non_null(copy);
         memcpy(copy, built.data, size);
-        espimage_verify(copy, size, &options, &report);
-        check_verdicts(&report, size < 80 ? LOAD | OTA : OTA);
-        check_reached(&report, size);
-        assert_int_equal(report.mistake,
+        espimage_report *report = verified(copy, size, NULL);
+        check_verdicts(report, size < 80 ? LOAD | OTA : OTA);
+        check_reached(report, size);
+        assert_int_equal(espimage_report_identity(report)->mistake,
                          size == 0 ? ESPIMAGE_MISTAKE_EMPTY : ESPIMAGE_MISTAKE_TRUNCATED);
+        espimage_report_free(report);
         free(copy);
     }
     espimage_bytes_free(&built);
@@ -741,18 +747,17 @@ static void test_damaged_byte(void **state)
     (void)state;
     struct random r = {4711};
     struct espimage_bytes built = build_base(TINY);
-    struct espimage_verify_options options = {0};
     for (unsigned round = 0; round < 20000; round++) {
-        struct espimage_report report;
         size_t at = random_below(&r, (uint32_t)built.size - 4);
         uint8_t change_by = (uint8_t)(1 + random_below(&r, 255));
         built.data[at] ^= change_by;
-        espimage_verify(built.data, built.size, &options, &report);
-        bool is_image = outcome_of(&report, "file.image") == ESPIMAGE_PASS;
-        assert_int_equal(outcome_of(&report, "ota.crc"),
+        espimage_report *report = verified(built.data, built.size, NULL);
+        bool is_image = outcome_of(report, "file.image") == ESPIMAGE_PASS;
+        assert_int_equal(outcome_of(report, "ota.crc"),
                          is_image ? ESPIMAGE_FAIL : ESPIMAGE_UNKNOWN);
-        assert_false(report.verdicts[ESPIMAGE_CONSUMER_OTA2].accepts);
-        assert_false(report.verdicts[ESPIMAGE_CONSUMER_OTA3].accepts);
+        assert_false(accepted(report, ESPIMAGE_CONSUMER_OTA2));
+        assert_false(accepted(report, ESPIMAGE_CONSUMER_OTA3));
+        espimage_report_free(report);
         built.data[at] ^= change_by;
     }
     espimage_bytes_free(&built);
@@ -763,9 +768,8 @@ static void test_random_damage(void **state)
     (void)state;
     struct random r = {815};
     struct espimage_bytes good = build_base(TINY);
-    struct espimage_verify_options options = {.irom_checksum = true};
+    struct espimage_verify_options options = {.size = sizeof options, .irom_checksum = true};
     for (unsigned round = 0; round < 20000; round++) {
-        struct espimage_report report;
         size_t size = 1 + random_below(&r, (uint32_t)good.size);
         uint8_t *copy = malloc(size);
         assert_non_null(copy);
@@ -773,8 +777,9 @@ static void test_random_damage(void **state)
         for (unsigned n = random_below(&r, 6); n > 0; n--) {
             copy[random_below(&r, (uint32_t)size)] = (uint8_t)random_u64(&r);
         }
-        espimage_verify(copy, size, &options, &report);
-        assert_true(espimage_mistake_name(report.mistake)[0] != '\0');
+        espimage_report *report = verified(copy, size, &options);
+        assert_true(espimage_mistake_name(espimage_report_identity(report)->mistake)[0] != '\0');
+        espimage_report_free(report);
         free(copy);
     }
     espimage_bytes_free(&good);

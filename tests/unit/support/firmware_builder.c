@@ -79,8 +79,10 @@ espimage_firmware *firmware_pointing(uint32_t irom, uint32_t size, uint32_t word
 
 struct espimage_build_options options_usual(void)
 {
-    struct espimage_build_options options = {
-        .profile = ESPIMAGE_PROFILE_SDK, .map = espimage_flash_map_by_name("1MB"), .app = 1};
+    struct espimage_build_options options = {.size = sizeof options,
+                                             .profile = ESPIMAGE_PROFILE_SDK,
+                                             .map = espimage_flash_map_by_name("1MB"),
+                                             .app = 1};
     return options;
 }
 
@@ -91,6 +93,20 @@ struct espimage_bytes image(const espimage_firmware *fw,
     struct espimage_bytes bytes = {0};
     assert_ok(espimage_image_build(fw, options, &bytes, NULL, &err), &err);
     return bytes;
+}
+
+espimage_report *verified(const uint8_t *bytes, size_t size,
+                          const struct espimage_verify_options *options)
+{
+    struct espimage_error err;
+    espimage_report *report = NULL;
+    assert_ok(espimage_verify(bytes, size, options, &report, &err), &err);
+    return report;
+}
+
+bool accepted(const espimage_report *report, enum espimage_consumer consumer)
+{
+    return espimage_report_verdict(report, consumer)->accepts;
 }
 
 void seal(uint8_t *bytes, size_t size)

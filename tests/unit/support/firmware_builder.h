@@ -5,7 +5,7 @@
 
 #include "support/random.h"
 
-#include <espimage/image.h>
+#include <espimage/verify.h>
 
 /* Content for sections; long enough for every memory. */
 #define CONTENT_SIZE 0x110000U
@@ -35,6 +35,11 @@ struct espimage_build_options options_usual(void);
 /* The image, which must be built. */
 struct espimage_bytes image(const espimage_firmware *fw,
                             const struct espimage_build_options *options);
+
+/* What espimage_verify() reports; freed by the caller. */
+espimage_report *verified(const uint8_t *bytes, size_t size,
+                          const struct espimage_verify_options *options);
+bool accepted(const espimage_report *report, enum espimage_consumer consumer);
 
 /* Writes the CRC of the bytes before it into the last four. */
 void seal(uint8_t *bytes, size_t size);

@@ -27,6 +27,15 @@ void check_code(enum espimage_code wanted, enum espimage_code code,
         print_error("returned %d, but the error says %d\n", (int)code, (int)err->code);
     }
     check(code == ESPIMAGE_OK || err->code == code, file, line);
+    if (code != ESPIMAGE_OK) {
+        check_advice(err->advice, file, line);
+    }
+}
+
+void check_advice(const char *advice, const char *file, int line)
+{
+    check_mentions(advice, "espimagetool", false, file, line);
+    check_mentions(advice, "--", false, file, line);
 }
 
 void check_mentions(const char *text, const char *word, bool wanted, const char *file, int line)

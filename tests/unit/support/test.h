@@ -19,6 +19,8 @@
 #define assert_ok(code, err)           assert_code(ESPIMAGE_OK, code, err)
 
 /* `word` occurs in `text`. */
+/* Advice of the library names no option and no command of the program. */
+#define assert_advice(text)         check_advice(text, __FILE__, __LINE__)
 #define assert_mentions(text, word) check_mentions(text, word, true, __FILE__, __LINE__)
 #define assert_silent(text, word)   check_mentions(text, word, false, __FILE__, __LINE__)
 
@@ -32,6 +34,7 @@ struct telling {
 
 void check_code(enum espimage_code wanted, enum espimage_code code,
                 const struct espimage_error *err, const char *file, int line);
+void check_advice(const char *advice, const char *file, int line);
 void check_mentions(const char *text, const char *word, bool wanted, const char *file, int line);
 void check_tells(const struct espimage_error *err, const struct telling *telling, const char *file,
                  int line);
