@@ -19,8 +19,9 @@ static const struct option_spec probe_options[] = {
     {OPT_TIME, "time", NULL, 0, "SECONDS", NULL, "limit for the whole upgrade (default 120)"},
     {OPT_OTA_SIZE, "ota-size", NULL, 0, "BYTES", NULL,
      "OTA partition of the firmware (default 0xFA000)"},
-    {OPT_BEFORE_2018, "before-2018", NULL, 0, NULL, NULL,
-     "as firmware of SDKs from before June 2018"},
+    {OPT_SDK, "sdk", NULL, 0, "2|3", "2 3",
+     "the firmware's SDK, 2.0.0 to 2.2.1 or 3.x (default 3)"},
+    {OPT_BEFORE_2018, "before-2018", NULL, 0, NULL, NULL, NULL},
     {0, NULL, NULL, 0, NULL, NULL, NULL},
 };
 
@@ -37,6 +38,15 @@ struct probing {
     bool json;
 };
 
+static enum espimage_code sdk_option(const char *value, enum ota_sdk *out,
+                                     struct espimage_error *err)
+{
+    uint32_t number = 0;
+    enum espimage_code code = number_option(value, 2, 3, &number, err);
+    *out = number == 2 ? OTA_SDK_2 : OTA_SDK_3;
+    return code;
+}
+
 static enum espimage_code set_option(void *context, enum option_id id, const char *value,
                                      struct espimage_error *err)
 {
@@ -49,7 +59,8 @@ static enum espimage_code set_option(void *context, enum option_id id, const cha
     case OPT_TIME: return number_option(value, 1, 86400, &p->options.seconds, err);
     case OPT_OTA_SIZE:
         return number_option(value, ESPIMAGE_SECTOR, 16U << 20, &p->options.client.partition, err);
-    case OPT_BEFORE_2018: p->options.client.before_2018 = true; return ESPIMAGE_OK;
+    case OPT_SDK: return sdk_option(value, &p->options.client.sdk, err);
+    case OPT_BEFORE_2018: p->options.client.sdk = OTA_SDK_2; return ESPIMAGE_OK;
     default: p->json = true; return ESPIMAGE_OK;
     }
 }
@@ -204,7 +215,7 @@ static void print_report(const struct probing *p, const struct probe_result *r,
     const struct probe_options *o = &p->options;
     (void)printf("http://%s:%u%s at %s, as a device that runs slot %u%s\n", o->target.host,
                  o->target.port, o->target.path, r->address, o->client.running,
-                 o->client.before_2018 ? " with an SDK from before June 2018" : "");
+                 o->client.sdk == OTA_SDK_2 ? " with SDK 2.x" : "");
     print_answers(r);
     print_rules(report);
     print_segments(p, r, report);
@@ -212,6 +223,10 @@ static void print_report(const struct probing *p, const struct probe_result *r,
     print_layouts(p, report);
     if (report->verdict == PROBE_PASS && !sweep_is_clean(report)) {
         (void)printf("  with another MSS the update is not safe\n");
+    }
+    if (report->late) {
+        (void)printf(
+            "  a device notices this only when its time is up, usually after 60 to 120 s\n");
     }
     (void)printf("Would a device have been updated? %s%s%s: ", style_of(report->verdict),
                  verdict_word(report->verdict), style_end());
@@ -345,6 +360,7 @@ static int print_json(const struct probing *p, const struct probe_result *r,
         document, "because",
         report->verdict == PROBE_PASS ? json_null() : json_string(ota_rule_name(report->because)));
     (void)json_object_set_new(document, "found", json_text(because(r, report)));
+    (void)json_object_set_new(document, "late", json_boolean(report->late));
     return json_print(document, status);
 }
 
@@ -400,8 +416,7 @@ static int complete_options(struct probing *p, const char *url)
         client->running = (uint8_t)(3 - p->options.target.slot);
     }
     if (client->partition == 0) {
-        /* Clients before June 2018 took one sector more. */
-        client->partition = DEFAULT_PARTITION + (client->before_2018 ? ESPIMAGE_SECTOR : 0);
+        client->partition = DEFAULT_PARTITION;
     }
     p->options.mss = (uint16_t)p->mss;
     return OPTIONS_GO_ON;

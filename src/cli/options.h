@@ -54,6 +54,7 @@ enum option_id {
     OPT_REALISTIC,
     OPT_REQUEST_TIMEOUT,
     OPT_RUNNING,
+    OPT_SDK,
     OPT_SERVER,
     OPT_SPEED,
     OPT_STALL,

@@ -238,6 +238,10 @@ static enum after refused(struct device *d, const struct upgrade_result *result)
     const char *rule = ota_rule_name(result->rule);
     say(d, "firmware: update failed: %s: %s (wanted: %s)", rule, result->found,
         ota_rule_demand(result->rule));
+    if (result->late) {
+        say(d, "firmware: a chip notices that only when its time is up, %u s after the trigger",
+            d->settings->seconds);
+    }
     note_failure(d, rule, result->found);
     count_update(d, false);
     return AFTER_WAIT;

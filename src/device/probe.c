@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <espimage/flash.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,8 +82,20 @@ static enum ota_action on_end(struct run *run, bool reset)
     run->segments.answer->closed = true;
     run->segments.answer->reset = reset;
     enum ota_action action = segments_ended(&run->segments);
+    while (action == OTA_SEND_GET && run->segments.fed < run->segments.answer->size) {
+        action = segments_ended(&run->segments);
+    }
     return action == OTA_WAIT || action == OTA_SEND_GET
                ? ota_client_closed(&run->result->client, reset)
+               : action;
+}
+
+/* A device waits until its time is up. */
+static enum ota_action on_silence(struct run *run)
+{
+    enum ota_action action = segments_paused(&run->segments);
+    return action == OTA_WAIT && ota_client_is_lost(&run->result->client)
+               ? ota_client_give_up(&run->result->client, "nothing more comes")
                : action;
 }
 
@@ -107,7 +120,7 @@ static enum ota_action step(struct run *run)
     }
     switch (read_more(run, left < PAUSE_MS ? left : PAUSE_MS, &arrival)) {
     case CONNECTION_DATA: break;
-    case CONNECTION_SILENT: return segments_paused(&run->segments);
+    case CONNECTION_SILENT: return on_silence(run);
     case CONNECTION_CLOSED: return on_end(run, false);
     case CONNECTION_RESET: return on_end(run, true);
     }
@@ -131,7 +144,8 @@ static void send_request(struct run *run, const char *method)
 
 static enum ota_action obey(struct run *run, enum ota_action action)
 {
-    if (action == OTA_SEND_GET && run->segments.answer == &run->result->head) {
+    if (action == OTA_SEND_GET && run->segments.answer == &run->result->head &&
+        run->segments.answer->again == 0) {
         run->segments.answer->again = run->segments.answer->size;
     }
     send_request(run, action == OTA_SEND_HEAD ? "HEAD" : "GET");
@@ -147,6 +161,14 @@ static enum ota_action cannot_connect(struct run *run, int failure)
                                 : ota_client_give_up(client, strerror(failure));
 }
 
+/* The limit of 10 s holds for the first connection only. */
+static int milliseconds_to_connect(const struct run *run)
+{
+    int left = milliseconds_left(run);
+    bool first = run->result->client.state == OTA_STATE_CONNECTING;
+    return first && left > CONNECT_MS ? CONNECT_MS : left;
+}
+
 static enum ota_action converse(struct run *run, struct probe_answer *answer, uint16_t mss)
 {
     run->segments = (struct segments){.client = &run->result->client,
@@ -154,9 +176,7 @@ static enum ota_action converse(struct run *run, struct probe_answer *answer, ui
                                       .answer = answer,
                                       .hooks = run->options->hooks,
                                       .cut = run->options->mss};
-    int left = milliseconds_left(run);
-    int failure =
-        connection_open(&run->connection, &run->route, mss, left < CONNECT_MS ? left : CONNECT_MS);
+    int failure = connection_open(&run->connection, &run->route, mss, milliseconds_to_connect(run));
     if (failure != 0) {
         return cannot_connect(run, failure);
     }
@@ -314,11 +334,31 @@ static enum ota_action ask_for_length(struct run *run, uint16_t mss)
     return action;
 }
 
+/* Whether the server closes HEAD's connection matters to an image of one sector. */
+static void await_close(struct run *run)
+{
+    struct probe_answer *a = run->segments.answer;
+    bool one_sector = run->result->client.erased == ESPIMAGE_SECTOR;
+    enum connection_event event = a->closed ? CONNECTION_CLOSED : CONNECTION_SILENT;
+    for (int i = 0; one_sector && i < READ_ON_MS / PAUSE_MS && !a->closed && a->size < a->room;
+         i++) {
+        struct arrival arrival;
+        event = read_more(run, PAUSE_MS, &arrival);
+        a->closed = event == CONNECTION_CLOSED || event == CONNECTION_RESET;
+    }
+    if (a->closed) {
+        (void)ota_client_closed(&run->result->client, event == CONNECTION_RESET);
+    }
+}
+
 static void play(struct run *run)
 {
     struct probe_result *r = run->result;
     uint16_t mss = run->options->mss;
     enum ota_action action = ask_for_length(run, mss);
+    if (action == OTA_RECONNECT) {
+        await_close(run);
+    }
     if (r->head.connected) {
         segments_sum_up(&run->segments);
         /* With timestamps, announce so much more that the segments carry what a device's do. */

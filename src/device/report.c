@@ -21,8 +21,8 @@ static const char *const advice[OTA_RULE_COUNT] = {
     [OTA_RULE_HEAD_HEADER] = "answer HEAD like GET: \"HTTP/1.1 200 OK\" and \"Content-Length: N\" "
                              "in that spelling, the whole header in one write and well below 500 "
                              "bytes; no chunked encoding, no compression",
-    [OTA_RULE_LENGTH] = "serve an image that fits the OTA partition (--ota-size); answer errors "
-                        "with Content-Length: 0",
+    [OTA_RULE_LENGTH] = "serve an image that fits the OTA partition (--ota-size) and 983040 bytes; "
+                        "answer errors with Content-Length: 0",
     [OTA_RULE_GET_HEADER] = "write the header at once, below 500 bytes, with \"Content-Length: N\" "
                             "in that spelling; no chunked encoding, no compression, no redirect",
     [OTA_RULE_FIRST_BYTES] = "serve the image itself under this path, as `espimagetool convert` "
@@ -37,8 +37,8 @@ static const char *const advice[OTA_RULE_COUNT] = {
                           "the request before closing",
     [OTA_RULE_IN_TIME] = "raise limits on slow clients, or serve from nearer; --time says how long "
                          "the firmware waits",
-    [OTA_RULE_LAST_SEGMENT] = "make the header a multiple of 4 bytes long (a filler field) and "
-                              "send nothing after the image",
+    [OTA_RULE_LAST_SEGMENT] = "make the header a multiple of 4 bytes long (a filler field), send "
+                              "nothing after the image, and serve images longer than a segment",
     [OTA_RULE_CRC] = "convert the image again; an upload in text mode, or a tool that writes no "
                      "CRC, spoils it",
 };
@@ -132,8 +132,9 @@ static void find_get(struct subject *s)
     }
     find_first_bytes(s);
     if (c->length > c->erased) {
-        find(s, OTA_RULE_SAME_LENGTH, PROBE_FAIL, "GET announced %u bytes, HEAD %u", c->length,
-             c->head_length);
+        find(s, OTA_RULE_SAME_LENGTH, PROBE_RISK,
+             "GET announced %u bytes, HEAD %u: what lies behind the %u erased ones must be blank",
+             c->length, c->head_length, c->erased);
     } else {
         find(s, OTA_RULE_SAME_LENGTH, PROBE_PASS, "GET %u bytes, HEAD %u", c->length,
              c->head_length);
@@ -365,9 +366,7 @@ static void conclude(struct probe_report *r, const struct ota_client *client)
         client->state != OTA_STATE_SUCCESS && r->rules[client->decided_by].outcome != PROBE_UNKNOWN;
     r->verdict = failed ? PROBE_FAIL : PROBE_PASS;
     r->because = client->decided_by;
-    if (failed && r->rules[OTA_RULE_SAME_LENGTH].outcome == PROBE_FAIL) {
-        r->because = OTA_RULE_SAME_LENGTH;
-    }
+    r->late = failed && client->notice == OTA_NOTICE_LATE;
     for (int i = OTA_RULE_COUNT - 1; i >= 0 && !failed; i--) {
         enum probe_outcome outcome = r->rules[i].outcome;
         if (outcome == PROBE_RISK || (outcome == PROBE_UNKNOWN && r->verdict != PROBE_RISK)) {

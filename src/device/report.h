@@ -37,6 +37,7 @@ struct probe_report {
     struct probe_finding rules[OTA_RULE_COUNT];
     enum probe_outcome verdict; /* PASS, FAIL, RISK or UNKNOWN */
     enum ota_rule because;      /* valid unless the verdict is PASS */
+    bool late;                  /* of a FAIL: a device knows it only when its time is up */
     size_t cause_count;
     char causes[PROBE_MAX_CAUSES][288]; /* what the headers show */
     size_t layout_count;

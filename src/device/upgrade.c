@@ -178,6 +178,7 @@ static bool write_bytes(void *context, const struct ota_client *client, uint32_t
     stall(u, done, client->length);
     if (drop) {
         u->result->rule = OTA_RULE_COMPLETE;
+        u->result->late = true;
         (void)snprintf(u->result->found, sizeof u->result->found,
                        "the device closed the connection after %u of %u bytes", done,
                        client->length);
@@ -243,6 +244,7 @@ static enum espimage_code finish(struct upgrade *u, const struct ota_client *cli
     if (client->state != OTA_STATE_SUCCESS) {
         u->result->end = UPGRADE_REFUSED;
         u->result->rule = client->decided_by;
+        u->result->late = client->notice == OTA_NOTICE_LATE;
         return ESPIMAGE_OK;
     }
     say(u, "upgrade file download finish");
@@ -257,6 +259,7 @@ static void no_server(struct upgrade *u, const struct espimage_error *err)
 {
     u->result->end = UPGRADE_REFUSED;
     u->result->rule = OTA_RULE_CONNECT;
+    u->result->late = true;
     (void)snprintf(u->result->found, sizeof u->result->found, "%.*s",
                    (int)sizeof u->result->found - 1, err->found);
 }

@@ -59,6 +59,7 @@ enum upgrade_end {
 struct upgrade_result {
     enum upgrade_end end;
     enum ota_rule rule; /* valid when refused */
+    bool late;          /* when refused: the firmware knows it only when its time is up */
     char found[192];    /* what decided; what was verified; where the power failed */
     uint32_t bytes;     /* of the image that were written */
     double seconds;

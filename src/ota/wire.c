@@ -64,8 +64,12 @@ struct wire_hazard wire_check(const struct wire_runs *runs, size_t body_size, si
         hazard.kind = WIRE_SHORT_FIRST;
         return hazard;
     }
+    if (total <= mss) {
+        hazard.kind = WIRE_JOINED;
+        return hazard;
+    }
     size_t last = total % mss;
-    if (last > 0 && last < 4 && total > mss) {
+    if (last > 0 && last < 4) {
         hazard.kind = WIRE_SHORT_LAST;
         hazard.offset = body_size - last;
         return hazard;

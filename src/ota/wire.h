@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The length of the header in front of an image, chosen so that no TCP segment trips a device.
  *
- * Header and body are one stream, cut every MSS bytes. A device fails when the last segment holds 1
- * to 3 bytes, when too little of the body follows the header in the first segment, and when a
- * segment begins in a run of bytes without a zero that leads to "200 OK" CRLF: it takes that
- * segment for another header and drops it. Lost packets can make a device see several segments as
- * one, so the length of the run counts, not where the segment ends. */
+ * Header and body are one stream, cut every MSS bytes. A device fails when all of it is one segment
+ * (images below about 1.3 KB; where lost packets join segments, below its window of 5.8 KB), when
+ * the last segment holds 1 to 3 bytes, when too little of the body follows the header in the first
+ * segment, and when a segment begins in a run of bytes without a zero that leads to "200 OK" CRLF:
+ * it takes that segment for another header and drops it. Lost packets can make a device see several
+ * segments as one, so the length of the run counts, not where the segment ends. */
 #ifndef OTA_WIRE_H
 #define OTA_WIRE_H
 
@@ -24,6 +25,7 @@ enum wire_hazard_kind {
     WIRE_NO_HAZARD,
     WIRE_SHORT_FIRST, /* fewer than 4 body bytes in the first segment, but not none */
     WIRE_SHORT_LAST,  /* 1 to 3 bytes in the last segment */
+    WIRE_JOINED,      /* header and image in one segment: the device looks for the CRC elsewhere */
     WIRE_DROPPED      /* a segment begins in a run that leads to "200 OK" CRLF */
 };
 

@@ -52,6 +52,7 @@ static const char *hazard_text(enum wire_hazard_kind kind)
     case WIRE_NO_HAZARD: return "";
     case WIRE_SHORT_FIRST: return "too little of the image is in the first TCP segment";
     case WIRE_SHORT_LAST: return "the last TCP segment is shorter than 4 bytes";
+    case WIRE_JOINED: return "header and image are one TCP segment";
     case WIRE_DROPPED: break;
     }
     return "a TCP segment begins where devices take it for a header";

@@ -190,7 +190,7 @@ def header_size(report):
 def test_nginx_example_passes(tool, nginx):
     """Also for sizes of other numbers of digits: the filler makes up for them."""
     with nginx.serving(example()) as url:
-        for size in (4020, 9988, 10004, 99988, 100004, 400004, 999988, 1000004):
+        for size in (4020, 9988, 10004, 99988, 100004, 400004, 983028):
             nginx.put("user2.bin", make_image(size))
             report = probe(tool, url, "--all-mss", status=OK)
             assert_yes(report)
@@ -377,10 +377,9 @@ BAD = {
     "closes-early": (bad_servers.closes_early, "complete", ""),
     "resets": (bad_servers.resets, "complete", ""),
     "no-head-and-closes": (bad_servers.no_head_and_closes, "head-header", "405"),
-    "page-for-head": (bad_servers.page_for_head, "same-length", "501"),
     "empty": (bad_servers.empty, "length", ""),
     "empty-for-get": (bad_servers.empty_for_get, "length", ""),
-    "endless": (bad_servers.endless, "same-length", ""),
+    "endless": (bad_servers.endless, "complete", ""),
     "endless-header": (bad_servers.endless_header, "head-header", "no end"),
     "no-http": (bad_servers.no_http, "head-header", "no HTTP status line"),
 }
@@ -398,6 +397,55 @@ def test_bad_server(tool, name):
     if cause:
         assert any(cause in c for c in report["causes"]), report["causes"]
     assert report["seconds"] < 15
+
+
+def test_more_than_was_erased(tool):
+    """Writing clears bits, so behind the erased sectors a body arrives only where flash is blank."""
+    with BadServer(bad_servers.page_for_head) as server:
+        report = probe(tool, server.url(), status=NOT_ALL)
+    assert (report["verdict"], report["because"]) == ("at risk", "same-length"), report
+    assert "must be blank" in report["found"]
+    assert any("501" in c for c in report["causes"])
+
+
+def no_blank(server, connection, method):
+    head = b"HTTP/1.1 404 Not Found\r\nContent-Length:0\r\n\r\n"
+    bad_servers.answer(connection, method, head if method == "HEAD" else
+                       bad_servers.header(len(server.body)), server.body)
+
+
+def no_header_for_get(server, connection, method):
+    connection.sendall(bad_servers.header(len(server.body)) if method == "HEAD" else server.body)
+
+
+def no_length_for_get(server, connection, method):
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+    connection.sendall(bad_servers.header(len(server.body)) if method == "HEAD" else head)
+    if method != "HEAD":
+        time.sleep(0.1)
+        connection.sendall(server.body)
+
+
+def more_at_the_end(server, connection, method):
+    head = bad_servers.header(len(server.body))
+    connection.sendall(head if method == "HEAD" else head + server.body + server.body[-4:])
+
+
+@pytest.mark.parametrize("behave, size, rule, late", [
+    (no_blank, 20004, "head-header", True),
+    (no_header_for_get, 20004, "get-header", True),
+    (no_length_for_get, 20004, "get-header", True),
+    (more_at_the_end, 20004, "last-segment", True),
+    (bad_servers.good, 1204, "last-segment", False),
+], ids=["no-blank", "no-header", "no-length", "more", "one-segment"])
+def test_what_once_passed(tool, behave, size, rule, late):
+    """Answers that a device does not take, and notices late or at once."""
+    with BadServer(behave, make_image(size)) as server:
+        report = probe(tool, server.url(), status=NOT_ALL)
+    assert (report["verdict"], report["because"], report["late"]) == ("no", rule, late), report
+    with BadServer(behave, make_image(size)) as server:
+        shown = tool("probe", server.url(), timeout=60).out
+    assert ("a device notices this only when its time is up" in shown) == late
 
 
 @pytest.mark.parametrize("made, rule", [
@@ -581,22 +629,35 @@ def test_running(tool):
 
 
 def test_ota_size(tool):
+    """Whole sectors of the partition count."""
     with BadServer(bad_servers.good) as server:
-        assert_yes(probe(tool, server.url(), "--ota-size", str(len(server.body)), status=OK))
-        report = probe(tool, server.url(), "--ota-size", str(len(server.body) - 1), status=NOT_ALL)
-        assert report["because"] == "length"
+        whole = (len(server.body) + 4095) // 4096 * 4096
+        assert_yes(probe(tool, server.url(), "--ota-size", str(whole), status=OK))
+        report = probe(tool, server.url(), "--ota-size", str(whole - 1), status=NOT_ALL)
+        assert report["because"] == "length" and not report["late"]
 
 
-def test_before_2018(tool):
-    """Those ask with GET at once where later ones wait, and took one sector more."""
+def test_240_sectors(tool):
+    """Above them a device erases nothing, and notices that late."""
+    with BadServer(bad_servers.good, make_image(240 * 4096 - 8)) as server:
+        assert_yes(probe(tool, server.url(), status=OK))
+    with BadServer(bad_servers.good, make_image(240 * 4096 + 64)) as server:
+        for sdk in ("2", "3"):
+            report = probe(tool, server.url(), "--sdk", sdk, status=NOT_ALL)
+            assert report["because"] == "length" and report["late"]
+            assert "num max=240" in report["found"]
+
+
+def test_sdk(tool):
+    """SDK 2.x asks with GET at once where later ones wait."""
     with BadServer(bad_servers.no_length_for_head) as server:
         report = probe(tool, server.url(), "--time", "2", status=TIMED_OUT)
-        assert report["because"] == "head-header"
+        assert report["because"] == "head-header" and report["late"]
         assert any("no Content-Length" in c for c in report["causes"])
-        assert_yes(probe(tool, server.url(), "--before-2018", status=OK))
-    with BadServer(bad_servers.good, make_image(0xFA000 + 0x1000 - 12)) as server:
-        assert probe(tool, server.url(), status=NOT_ALL)["because"] == "length"
-        assert_yes(probe(tool, server.url(), "--before-2018", status=OK))
+        for option in (("--sdk", "2"), ("--before-2018",)):
+            assert_yes(probe(tool, server.url(), *option, status=OK))
+    assert "--before-2018" not in tool("probe", "--help").out
+    assert tool("probe", "--sdk", "4", "http://127.0.0.1:1/user1.bin").status == USAGE
 
 
 def test_speed(tool):
@@ -653,6 +714,7 @@ def test_json_shape(tool, behave):
     assert_shape(report, {
         "schema_version": 1, "command": "probe", "url": str, "address": str, "running": int,
         "seconds": float, "verdict": {"yes", "no", "at risk"}, "because": Maybe(str), "found": str,
+        "late": bool,
         "answers": {"head": Maybe(ANSWER), "fallback_get": Maybe(ANSWER), "get": Maybe(ANSWER)},
         "rules": [RULE], "causes": [str],
         "segments": {"mss": int, "path": int, "computed": int, "received": int,

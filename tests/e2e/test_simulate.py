@@ -506,14 +506,15 @@ def test_wrong_checksum_with_right_crc(tool, flash, images):
     assert recorded(flash.read_bytes()) == 1
 
 
-@pytest.mark.parametrize("behave,rule", [
-    (bad_servers.empty, "length"), (bad_servers.not_found, "first-bytes"),
-    (bad_servers.chunked, "head-header"), (bad_servers.closes_early, "complete"),
-    (bad_servers.resets, "complete")], ids=lambda v: getattr(v, "__name__", v))
-def test_bad_servers(tool, flash, images, behave, rule):
+@pytest.mark.parametrize("behave,rule,late", [
+    (bad_servers.empty, "length", False), (bad_servers.not_found, "first-bytes", False),
+    (bad_servers.chunked, "head-header", True), (bad_servers.closes_early, "complete", True),
+    (bad_servers.resets, "complete", True)], ids=lambda v: getattr(v, "__name__", v))
+def test_bad_servers(tool, flash, images, behave, rule, late):
     result = update_from(tool, flash, behave, images[2, 2], "--time", "20")
     assert result.status == NOT_ALL
     assert f"firmware: update failed: {rule}: " in result.out, result
+    assert ("a chip notices that only when its time is up, 20 s" in result.out) == late, result
     assert builds_that_ran(result.out) == [(1, 1)]
 
 

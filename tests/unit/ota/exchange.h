@@ -12,8 +12,8 @@
 
 #define PARTITION UINT32_C(0xFA000)
 
-static const struct ota_client_options slot1 = {1, PARTITION, false};
-static const struct ota_client_options slot1_old = {1, PARTITION, true};
+static const struct ota_client_options slot1 = {1, PARTITION, OTA_SDK_3};
+static const struct ota_client_options slot1_sdk2 = {1, PARTITION, OTA_SDK_2};
 
 /* An image for `app`, as far as the upgrade client looks. */
 static inline void fill_image(struct random *r, uint8_t *bytes, size_t size, uint8_t app)
