@@ -93,11 +93,11 @@ ESPIMAGE_API enum espimage_boot_map espimage_boot_map(enum espimage_boot_version
  */
 ESPIMAGE_API bool espimage_boot_falls_back(enum espimage_boot_version version, uint8_t slot);
 
-/** Boot 1.1 does not take images that begin with EA 04. */
-ESPIMAGE_API bool espimage_boot_takes_v2(enum espimage_boot_version version);
-/** Boot 1.4 and later take an image of the old format: v1 in the slot, irom 64 KB into the flash.
+/**
+ * Boot 1.1 does not take images that begin with EA 04. Every version takes v1 images (E9): the old
+ * format, whose irom is linked 64 KB into the flash, was run on 1.4 and later.
  */
-ESPIMAGE_API bool espimage_boot_takes_v1(enum espimage_boot_version version);
+ESPIMAGE_API bool espimage_boot_takes_v2(enum espimage_boot_version version);
 
 /* ---- record ---- */
 

@@ -7,6 +7,7 @@
 #include "cli/signals.h"
 #include "cli/simulate_flash.h"
 #include "cli/simulate_report.h"
+#include "cli/simulate_resets.h"
 #include "device/ports.h"
 
 #include <arpa/inet.h>
@@ -23,6 +24,9 @@ static const struct option_spec simulate_options[] = {
     {OPT_LOAD, "load", NULL, 0, "FILE", NULL, "ELF or image for slot user1 of a new flash"},
     {OPT_SERVER, "server", NULL, 0, "URL", NULL,
      "where images are (default: who triggers, port 8888)"},
+    {OPT_BOOT_VERSION, "boot-version", NULL, 0, "VERSION", "1.1 1.2 1.3 1.4 1.5 1.6 1.7",
+     "bootloader (default: the one in the flash, or 1.6)"},
+    {OPT_RESETS, "resets", NULL, 0, "N", NULL, "N resets, without network; report what each boots"},
     {OPT_BIND, "bind", NULL, 0, "ADDRESS", NULL, "listen on this address (default 127.0.0.1)"},
     {OPT_PAGE_PORT, "page-port", NULL, 0, "PORT", NULL, "the page (default 8080); 0: a free one"},
     {OPT_TRIGGER_PORT, "trigger-port", NULL, 0, "PORT", NULL,
@@ -40,7 +44,7 @@ static const struct option_spec simulate_options[] = {
 
 static const struct option_spec fault_options[] = {
     {OPT_POWER_CUT_AT, "power-cut-at", NULL, 0, "WHEN", NULL,
-     "power fails at image byte N, erase:N or flag:0-3"},
+     "power fails at image byte N, erase:N or flag:0-6"},
     {OPT_DROP_AFTER, "drop-after", NULL, 0, "BYTES", NULL,
      "the device closes the connection after these"},
     {OPT_FLIP_BIT, "flip-bit", NULL, 0, "OFFSET", NULL, "a bit of this byte is flipped on its way"},
@@ -57,7 +61,8 @@ static const struct option_spec fault_options[] = {
 #define MAX_DEVICES          2000
 #define FIRST_ADDRESS        0x7F010001U /* 127.1.0.1 */
 #define ADDRESSES_PER_NET    254U
-#define LAST_FLAG_STEP       3
+#define LAST_FLAG_STEP       (FLAG_STEPS - 1)
+#define MAX_RESETS           1000
 
 struct simulation {
     struct device_settings settings;
@@ -69,6 +74,7 @@ struct simulation {
     uint32_t trigger_port;
     uint32_t mss;
     uint32_t count;
+    uint32_t resets; /* 0: a device with ports */
     bool realistic;
     bool json;
     struct device *devices;
@@ -130,6 +136,17 @@ static enum espimage_code bind_option(const char *value, struct simulation *s,
     return ESPIMAGE_OK;
 }
 
+static enum espimage_code boot_version_option(const char *value, enum espimage_boot_version *out,
+                                              struct espimage_error *err)
+{
+    *out = espimage_boot_version_by_name(value);
+    if (*out == ESPIMAGE_BOOT_UNKNOWN) {
+        error_found(err, ESPIMAGE_ERR_USAGE, "'%s' is not a version of the bootloader", value);
+        return error_wanted(err, "1.1 to 1.7");
+    }
+    return ESPIMAGE_OK;
+}
+
 static enum espimage_code fault_option(struct upgrade_faults *f, enum option_id id,
                                        const char *value, struct espimage_error *err)
 {
@@ -152,6 +169,8 @@ static enum espimage_code set_option(void *context, enum option_id id, const cha
     switch (id) {
     case OPT_LOAD: s->flash.load = value; return ESPIMAGE_OK;
     case OPT_SERVER: return server_option(value, s, err);
+    case OPT_BOOT_VERSION: return boot_version_option(value, &s->flash.boot_version, err);
+    case OPT_RESETS: return number_option(value, 1, MAX_RESETS, &s->resets, err);
     case OPT_BIND: return bind_option(value, s, err);
     case OPT_PAGE_PORT: return number_option(value, 0, 65535, &s->page_port, err);
     case OPT_TRIGGER_PORT: return number_option(value, 0, 65535, &s->trigger_port, err);
@@ -220,7 +239,14 @@ static void say(const struct device *d, const char *line)
 
 static void announce(const struct simulation *s)
 {
-    char line[64];
+    char line[128];
+    if (s->flash.assumed) {
+        (void)snprintf(line, sizeof line,
+                       "the bootloader in the flash does not name its version: taken for boot %s; "
+                       "--boot-version chooses another",
+                       espimage_boot_version_name(s->flash.boot_version));
+        say(&s->devices[0], line);
+    }
     for (uint32_t i = 0; i < s->count; i++) {
         const struct device *d = &s->devices[i];
         (void)snprintf(line, sizeof line, "page on http://%s:%u/", d->address_text, d->page_port);
@@ -277,6 +303,7 @@ static enum espimage_code begin(struct simulation *s, struct espimage_error *err
     enum espimage_code code = simulate_flash_find(&s->flash, err);
     if (code == ESPIMAGE_OK) {
         s->settings.map = s->flash.map;
+        s->settings.boot_version = s->flash.boot_version;
         s->settings.flash_mode = s->flash.mode;
         s->settings.flash_freq = s->flash.freq;
         code = make_devices(s, err);
@@ -361,9 +388,12 @@ static int run(const struct command *self, int argc, char **argv)
     }
     s.flash.path = argc > first ? argv[first] : NULL;
     s.settings.mss = (uint16_t)s.mss;
+    if (s.resets != 0 && (s.count > 1 || s.settings.automatic || s.settings.updates != 0)) {
+        return usage_error("simulate: --resets is for one device, which is not updated");
+    }
     log_stream = s.json ? stderr : stdout;
     log_addresses = s.count > 1;
-    status = simulate(&s);
+    status = s.resets != 0 ? simulate_resets(&s.flash, s.resets, s.json) : simulate(&s);
     free_simulation(&s);
     return status;
 }
@@ -376,7 +406,8 @@ const struct command cmd_simulate = {
     .details = "Without FLASH.bin the flash is gone at the end. A new one is of the 1MB map\n"
                "unless --flash-size says otherwise. Ctrl-C ends it. The last four options\n"
                "before the flash options make things go wrong. Exit status 1: an update\n"
-               "failed, or the device is dead (nothing to boot, power cut).",
+               "failed, the device is dead (nothing to boot, power cut), or the last of the\n"
+               "resets runs nothing.",
     .example = PROGRAM " simulate --load app1.elf flash.bin",
     .groups = {simulate_options, fault_options, flash_options, common_options, NULL},
     .run = run,

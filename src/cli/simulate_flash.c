@@ -14,7 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_MAP "1MB"
+#define DEFAULT_MAP          "1MB"
+#define DEFAULT_BOOT_VERSION ESPIMAGE_BOOT_1_6
 
 static enum espimage_code check_map(const struct simulate_flash *f, struct espimage_error *err)
 {
@@ -54,6 +55,28 @@ static enum espimage_code choose_map(struct simulate_flash *f, struct espimage_e
         f->freq = view.boot_header[3] & 0x0F;
     }
     return check_map(f, err);
+}
+
+/* The stand-in that factory puts in the place of a bootloader is none. */
+static bool holds_bootloader(const struct simulate_flash *f)
+{
+    const struct espimage_part part = {ESPIMAGE_PART_BOOT, "", 0, ESPIMAGE_SECTOR, false};
+    return f->there && f->size >= part.size && f->content[0] != 0xFF &&
+           espimage_part_content_size(f->content, &part) > 0;
+}
+
+static void choose_boot_version(struct simulate_flash *f)
+{
+    if (f->boot_version != ESPIMAGE_BOOT_UNKNOWN) {
+        return;
+    }
+    if (f->there && f->size >= ESPIMAGE_SECTOR) {
+        f->boot_version = espimage_boot_version(f->content, ESPIMAGE_SECTOR);
+    }
+    if (f->boot_version == ESPIMAGE_BOOT_UNKNOWN) {
+        f->boot_version = DEFAULT_BOOT_VERSION;
+        f->assumed = holds_bootloader(f);
+    }
 }
 
 static enum espimage_code image_of_elf(const struct simulate_flash *f, struct espimage_bytes *out,
@@ -179,6 +202,9 @@ enum espimage_code simulate_flash_find(struct simulate_flash *f, struct espimage
     enum espimage_code code = choose_map(f, err);
     if (code == ESPIMAGE_OK && !f->there) {
         code = new_content(f, err);
+    }
+    if (code == ESPIMAGE_OK) {
+        choose_boot_version(f);
     }
     return code;
 }

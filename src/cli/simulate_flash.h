@@ -7,20 +7,24 @@
 #include "cli/options.h"
 #include "device/flash_file.h"
 
+#include <espimage/parameters.h>
+
 #define LARGEST_FLASH (16U << 20)
 
 struct simulate_flash {
     /* the caller's */
-    const char *path;            /* of the file; NULL: unnamed */
-    const char *load;            /* ELF or image for a new flash; NULL: none */
-    struct flash_settings given; /* by options */
+    const char *path;                        /* of the file; NULL: unnamed */
+    const char *load;                        /* ELF or image for a new flash; NULL: none */
+    struct flash_settings given;             /* by options */
+    enum espimage_boot_version boot_version; /* given, or found: ESPIMAGE_BOOT_UNKNOWN before */
     /* found */
     const struct espimage_flash_map *map; /* one with slots */
     uint8_t mode;
     uint8_t freq;
     uint8_t *content; /* owned */
     uint32_t size;
-    bool there; /* the file is, and not blank */
+    bool there;   /* the file is, and not blank */
+    bool assumed; /* there is a bootloader, but not one that names its version */
 };
 
 /* The bootloader's header in the file decides on the map and the settings, where there is one.

@@ -77,5 +77,9 @@ void build_identify(const uint8_t *bytes, size_t size, const struct espimage_fla
     if (!find_tag(bytes + view.irom_offset, view.irom_size, out)) {
         name_by_crc(bytes, size, out);
     }
-    check_references(&view, map->link[slot - 1], out);
+    /* A v1 image has its flash part elsewhere, and one beside the slots none that is known. */
+    out->can_run = true;
+    if (view.has_irom && slot != 0) {
+        check_references(&view, map->link[slot - 1], out);
+    }
 }

@@ -2,12 +2,13 @@
 #include "device/device.h"
 
 #include "base/error.h"
-#include "device/boot.h"
+#include "device/boot_words.h"
+#include "device/save.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,8 +18,6 @@
 
 /* Between automatic updates of which one failed. */
 #define PAUSE_SECONDS 1
-
-#define KILOBYTE 1024U
 
 static void say(const struct device *d, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -77,62 +76,12 @@ static bool die(struct device *d, const char *rule, const char *found)
 
 /* ---- boot ---- */
 
-/* What the bootloader prints first, of the flash. */
-static void say_flash(const struct device *d)
+static struct boot_chip chip_of(const struct device *d)
 {
-    const struct device_settings *s = d->settings;
-    const struct espimage_flash_setting *mode = espimage_flash_mode_by_code(s->flash_mode);
-    const struct espimage_flash_setting *freq = espimage_flash_freq_by_code(s->flash_freq);
-    char upper[8] = "";
-    for (size_t i = 0; mode != NULL && mode->name[i] != '\0' && i + 1 < sizeof upper; i++) {
-        upper[i] = (char)toupper((unsigned char)mode->name[i]);
-    }
-    say(d, "2nd boot version : 1.6 (simulated)");
-    say(d, "SPI Speed : %.*sMHz", freq != NULL ? (int)strcspn(freq->name, "m") : 1,
-        freq != NULL ? freq->name : "?");
-    say(d, "SPI Mode : %s", upper);
-    say(d, "SPI Flash Size & Map: %uMbit(%uKB+%uKB)",
-        s->map->flash_size / (KILOBYTE * KILOBYTE / 8), s->map->half / KILOBYTE,
-        s->map->half / KILOBYTE);
-}
-
-static void say_tries(const struct device *d, const struct boot_result *boot)
-{
-    for (unsigned i = 0; i < boot->tries; i++) {
-        const struct boot_try *try = &boot->tried[i];
-        if (try->accepted) {
-            say(d, "jump to run user%u @ %x", try->slot, d->settings->map->slot[try->slot - 1]);
-            return;
-        }
-        if (try->bad_magic) {
-            say(d, "error magic!");
-        }
-        say(d, "boot: user%u is no image to boot: %s: %s", try->slot, try->rule, try->found);
-        say(d, i == 0 ? "first boot failed, reboot to try backup bin" : "backup boot failed.");
-    }
-}
-
-static bool start_firmware(struct device *d, const struct boot_result *boot)
-{
-    const struct espimage_flash_map *map = d->settings->map;
-    struct build build;
-    char found[160];
-    build_identify(boot->image, boot->image_size, map, boot->slot, &build);
-    if (!build.can_run) {
-        (void)snprintf(found, sizeof found,
-                       "%s in slot user%u runs into code at 0x%08X; of the %s map that slot is "
-                       "linked at 0x%08X",
-                       build.name, boot->slot, build.refers, map->name, map->link[boot->slot - 1]);
-        say(d, "firmware: %s: it restarts for ever", found);
-        return die(d, "link", found);
-    }
-    (void)pthread_mutex_lock(&d->lock);
-    d->running = boot->slot;
-    d->build = build;
-    d->state = DEVICE_RUNNING;
-    (void)pthread_mutex_unlock(&d->lock);
-    say(d, "firmware: %s runs in slot user%u", build.name, boot->slot);
-    return true;
+    return (struct boot_chip){.flash = &d->flash,
+                              .version = d->settings->boot_version,
+                              .map_code = d->settings->map->code,
+                              .retries = d->retries};
 }
 
 static bool flash_failed(struct device *d, const struct espimage_error *err)
@@ -141,20 +90,118 @@ static bool flash_failed(struct device *d, const struct espimage_error *err)
     return die(d, "flash", err->found);
 }
 
-/* False when the device is dead. */
-static bool boot(struct device *d)
+/* Names what the bootloader has started; false when the chip runs into other code. */
+static bool start_firmware(struct device *d, const struct boot_step *step, struct build *build,
+                           const uint8_t *image)
 {
-    struct boot_result result;
+    const struct espimage_flash_map *map = d->settings->map;
+    char found[160];
+    build_identify(image, map->slot_limit, map, step->slot, build);
+    if (!build->can_run) {
+        (void)snprintf(found, sizeof found,
+                       "%s in slot user%u runs into code at 0x%08X; of the %s map that slot is "
+                       "linked at 0x%08X",
+                       build->name, step->slot, build->refers, map->name,
+                       map->link[step->slot - 1]);
+        say(d, "firmware: %s: it restarts for ever", found);
+        return die(d, "link", found);
+    }
+    (void)pthread_mutex_lock(&d->lock);
+    d->running = step->slot;
+    d->build = *build;
+    d->state = DEVICE_RUNNING;
+    (void)pthread_mutex_unlock(&d->lock);
+    if (step->slot != 0) {
+        say(d, "firmware: %s runs in slot user%u", build->name, step->slot);
+    } else {
+        say(d, "firmware: %s runs at 0x%X", build->name, step->address);
+    }
+    return true;
+}
+
+static bool start(struct device *d, const struct boot_step *step)
+{
     struct espimage_error err;
-    set_state(d, DEVICE_BOOTING);
-    say_flash(d);
-    if (boot_run(&d->flash, d->settings->map, &result, &err) != ESPIMAGE_OK) {
+    struct build build;
+    uint32_t size = d->settings->map->slot_limit;
+    uint32_t left = d->flash.size - step->address;
+    uint8_t *image = malloc(size);
+    if (image == NULL) {
+        (void)error_no_memory(&err);
         return flash_failed(d, &err);
     }
-    say_tries(d, &result);
-    bool alive = result.slot != 0 ? start_firmware(d, &result)
-                                  : die(d, "boot", "neither slot holds an image to boot");
-    boot_result_free(&result);
+    memset(image, 0xFF, size);
+    enum espimage_code code =
+        flash_read(&d->flash, step->address, image, size < left ? size : left, &err);
+    bool alive =
+        code == ESPIMAGE_OK ? start_firmware(d, step, &build, image) : flash_failed(d, &err);
+    free(image);
+    return alive;
+}
+
+/* The bootloader, or the chip, has given up. */
+static bool stay_down(struct device *d, const struct boot_step *step)
+{
+    const char *version = espimage_boot_version_name(d->settings->boot_version);
+    char found[256];
+    switch (step->outcome) {
+    case BOOT_CRASH:
+        (void)snprintf(found, sizeof found, "user%u crashes at every reset: %s", step->slot,
+                       step->found);
+        break;
+    case BOOT_FLAG_ERROR:
+        (void)snprintf(found, sizeof found,
+                       "boot %s takes no record that begins with %02X: nothing boots until the "
+                       "three sectors of the parameters are blank",
+                       version, step->flag);
+        break;
+    default:
+        if (step->complaint == BOOT_SAYS_NO_MAP) {
+            (void)snprintf(found, sizeof found, "boot %s does not know the flash map", version);
+        } else if (step->failed_before) {
+            (void)snprintf(found, sizeof found, "neither slot holds an image to boot: user%u %s",
+                           step->slot, step->found);
+        } else {
+            (void)snprintf(found, sizeof found,
+                           "0x%X holds no image to boot (%s), and boot %s does not fall back",
+                           step->address, step->found, version);
+        }
+        break;
+    }
+    say(d, "boot: %s", found);
+    return die(d, "boot", found);
+}
+
+/* One reset; true when there is another. */
+static bool reset(struct device *d, struct boot_step *step, bool *alive)
+{
+    struct boot_chip chip = chip_of(d);
+    struct espimage_error err;
+    boot_say_settings(&chip, d->settings->flash_mode, d->settings->flash_freq, say_line, d);
+    enum espimage_code code = boot_step(&chip, step, &err);
+    code = code == ESPIMAGE_OK ? boot_apply(step, &d->flash, &err) : code;
+    if (code != ESPIMAGE_OK) {
+        *alive = flash_failed(d, &err);
+        return false;
+    }
+    d->retries = step->retries;
+    boot_say_step(&chip, step, say_line, d);
+    if (step->outcome == BOOT_FALLBACK_SET || step->outcome == BOOT_RETRY) {
+        return true;
+    }
+    *alive = boot_outcome_runs(step->outcome) ? start(d, step) : stay_down(d, step);
+    return false;
+}
+
+/* Reset until something runs; false when the device is dead. A bootloader resets the chip at most
+ * seven times: three retries of each slot, and a fallback. */
+static bool boot(struct device *d)
+{
+    struct boot_step step;
+    bool alive = false;
+    set_state(d, DEVICE_BOOTING);
+    while (reset(d, &step, &alive)) {
+    }
     return alive;
 }
 
@@ -199,7 +246,7 @@ static void make_target(const struct device *d, struct target *out)
         (void)inet_ntop(AF_INET, &d->trigger_from, out->host, sizeof out->host);
         out->port = DEVICE_SERVER_PORT;
     }
-    out->slot = 3 - d->running;
+    out->slot = 3 - d->says;
     (void)snprintf(out->path, sizeof out->path, "%.900s/user%d.bin", folder, out->slot);
 }
 
@@ -210,7 +257,7 @@ static enum espimage_code run_upgrade(struct device *d, struct upgrade_result *o
     struct upgrade_options options = {
         .flash = &d->flash,
         .map = s->map,
-        .running = d->running,
+        .executing = d->running,
         .source = d->source,
         .mss = s->mss,
         .speed = s->speed,
@@ -223,6 +270,12 @@ static enum espimage_code run_upgrade(struct device *d, struct upgrade_result *o
         .say = say_line,
         .context = d,
     };
+    /* As the SDK does, from the parameters: not always the slot that runs. */
+    enum espimage_code code = save_running_slot(&d->flash, &d->says, err);
+    if (code != ESPIMAGE_OK) {
+        return code;
+    }
+    options.running = d->says;
     make_target(d, &options.target);
     atomic_store(&d->progress, 0);
     atomic_store(&d->total, 0);
@@ -266,6 +319,11 @@ static enum after update(struct device *d)
         say(d, "power cut at %s", result.found);
         (void)die(d, "power", result.found);
         return AFTER_END;
+    case UPGRADE_ERASED_ITSELF:
+        say(d, "firmware: crashes: %s", result.found);
+        count_update(d, false);
+        (void)die(d, "boot", result.found);
+        return AFTER_END;
     case UPGRADE_STOPPED: return AFTER_END;
     case UPGRADE_DONE: break;
     }
@@ -299,10 +357,9 @@ static bool run_firmware(struct device *d)
 /* An update is good when its image runs. */
 static bool restart(struct device *d)
 {
-    uint8_t before = d->running;
     say(d, "firmware: restart");
     bool alive = boot(d);
-    bool good = alive && d->running != before;
+    bool good = alive && d->running == 3 - d->says;
     if (alive && !good) {
         note_failure(d, "boot", "the new image was not booted");
         say(d, "firmware: update failed: boot: the new image was not booted");

@@ -7,6 +7,7 @@
 #include "device/build.h"
 #include "device/upgrade.h"
 
+#include <espimage/parameters.h>
 #include <pthread.h>
 
 /* Where images are when no server is given: on who pulled the trigger. */
@@ -17,7 +18,8 @@ struct device;
 /* The same for all devices of a process; outlives them. */
 struct device_settings {
     const struct espimage_flash_map *map;
-    uint8_t flash_mode; /* codes of known settings, for the log */
+    enum espimage_boot_version boot_version; /* a known one */
+    uint8_t flash_mode;                      /* codes of known settings, for the log */
     uint8_t flash_freq;
     const struct target *server; /* its path is a folder, "" or "/prefix"; NULL: see above */
     uint16_t mss;
@@ -45,13 +47,15 @@ struct device {
     uint16_t trigger_port;
     pthread_t thread;
     bool started;
+    uint32_t retries; /* in RTC memory, of the bootloader */
+    uint8_t says;     /* slot that the SDK took for the running one at the last update */
 
     pthread_mutex_t lock; /* for what follows */
     pthread_cond_t wake;
     enum device_state state;
     bool triggered;
     struct in_addr trigger_from;
-    uint8_t running; /* slot; 0: none yet */
+    uint8_t running; /* slot; 0: none yet, or an address that is no slot */
     struct build build;
     uint32_t succeeded; /* updates whose image runs */
     uint32_t failed;

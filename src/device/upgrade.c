@@ -3,12 +3,12 @@
 
 #include "base/error.h"
 #include "device/answer.h"
-#include "device/boot.h"
-#include "device/parameters.h"
 #include "device/probe.h"
+#include "device/save.h"
 #include "image/checksum.h"
 #include "image/image_format.h"
 
+#include <espimage/parameters.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +18,7 @@ struct upgrade {
     struct upgrade_result *result;
     uint32_t slot;    /* flash address of the one that is written */
     uint32_t sectors; /* erased */
+    unsigned saved;   /* changes of the save */
     bool stalled;
     unsigned quarter;              /* of the image, last announced */
     enum espimage_code flash_code; /* of a flash that failed */
@@ -47,31 +48,48 @@ static bool cut_write(const struct upgrade *u, uint32_t address, uint32_t *size)
     return true;
 }
 
-/* The record is erased, then written. */
-static bool cut_record(struct upgrade *u, enum flash_change change, uint32_t *size)
+/* Which change of the save the power fails at, and after how much of it. */
+static const struct {
+    enum save_change change;
+    enum { NOTHING, HALF, ALL } part;
+    const char *words;
+} flag_steps[FLAG_STEPS] = {
+    [FLAG_BEFORE_RECORD_ERASE] = {SAVE_ERASE_RECORD, NOTHING, "before the record's erase"},
+    [FLAG_AFTER_RECORD_ERASE] = {SAVE_ERASE_RECORD, ALL, "after the record's erase"},
+    [FLAG_HALF_RECORD] = {SAVE_WRITE_RECORD, HALF, "after half of the record"},
+    [FLAG_AFTER_RECORD] = {SAVE_WRITE_RECORD, ALL, "after the record"},
+    [FLAG_AFTER_SELECTOR_ERASE] = {SAVE_ERASE_SELECTOR, ALL, "after the selector's erase"},
+    [FLAG_HALF_SELECTOR] = {SAVE_WRITE_SELECTOR, HALF, "after half of the selector"},
+    [FLAG_AFTER_SELECTOR] = {SAVE_WRITE_SELECTOR, ALL, "after the selector"},
+};
+
+static bool cut_save(struct upgrade *u, uint32_t *size)
 {
-    uint32_t at = u->options->faults.cut_at;
-    if (change == FLASH_ERASE) {
-        *size = at == 0 ? 0 : *size;
-        return at <= 1;
+    uint32_t step = u->options->faults.cut_at;
+    if (u->saved++ != flag_steps[step].change) {
+        return false;
     }
-    *size = at == 2 ? *size / 2 : *size;
+    switch (flag_steps[step].part) {
+    case NOTHING: *size = 0; break;
+    case HALF: *size /= 2; break;
+    case ALL: break;
+    }
     return true;
 }
 
 static bool power(void *context, enum flash_change change, uint32_t address, uint32_t *size)
 {
     struct upgrade *u = context;
-    bool record = address >= u->options->flash->size - PARAMETERS_FIRST_FROM_END;
+    bool saving = address >= espimage_parameters_address(u->options->flash->size);
     switch (u->options->faults.cut) {
-    case CUT_WRITE: return !record && change == FLASH_WRITE && cut_write(u, address, size);
+    case CUT_WRITE: return !saving && change == FLASH_WRITE && cut_write(u, address, size);
     case CUT_ERASE:
-        if (record || change != FLASH_ERASE || u->sectors != u->options->faults.cut_at) {
+        if (saving || change != FLASH_ERASE || u->sectors != u->options->faults.cut_at) {
             return false;
         }
         *size = 0;
         return true;
-    case CUT_FLAG: return record && cut_record(u, change, size);
+    case CUT_FLAG: return saving && cut_save(u, size);
     case CUT_NEVER: break;
     }
     return false;
@@ -104,6 +122,20 @@ static bool go_on(void *context)
     return !stopping(u) || end_with(u, UPGRADE_STOPPED);
 }
 
+static bool erased_itself(struct upgrade *u)
+{
+    const struct upgrade_options *o = u->options;
+    if (o->executing == 0 || u->slot != o->map->slot[o->executing - 1]) {
+        return false;
+    }
+    (void)snprintf(u->result->found, sizeof u->result->found,
+                   "the SDK takes user%u for the running slot, so the update erases user%u, which "
+                   "runs",
+                   o->running, o->executing);
+    u->result->end = UPGRADE_ERASED_ITSELF;
+    return true;
+}
+
 static bool erase(void *context, uint32_t bytes)
 {
     struct upgrade *u = context;
@@ -111,7 +143,8 @@ static bool erase(void *context, uint32_t bytes)
     say(u, "upgrade file download start");
     for (u->sectors = 0; u->sectors < count; u->sectors++) {
         uint32_t address = u->slot + u->sectors * ESPIMAGE_SECTOR;
-        if (!go_on(u) || !flash_did(u, flash_erase(u->options->flash, address, &u->flash_error))) {
+        if (!go_on(u) || !flash_did(u, flash_erase(u->options->flash, address, &u->flash_error)) ||
+            erased_itself(u)) {
             return false;
         }
     }
@@ -224,8 +257,6 @@ static enum espimage_code read_back(struct upgrade *u, const struct ota_client *
 
 static void power_failed(struct upgrade *u)
 {
-    static const char *const steps[] = {"before the record's erase", "after the record's erase",
-                                        "after half of the record", "after the record"};
     const struct upgrade_faults *f = &u->options->faults;
     char *found = u->result->found;
     size_t room = sizeof u->result->found;
@@ -233,8 +264,19 @@ static void power_failed(struct upgrade *u)
     switch (f->cut) {
     case CUT_WRITE: (void)snprintf(found, room, "byte %u of the image", f->cut_at); break;
     case CUT_ERASE: (void)snprintf(found, room, "sector erase %u", f->cut_at); break;
-    default: (void)snprintf(found, room, "flag step %u, %s", f->cut_at, steps[f->cut_at]); break;
+    default:
+        (void)snprintf(found, room, "flag step %u, %s", f->cut_at, flag_steps[f->cut_at].words);
+        break;
     }
+}
+
+static enum espimage_code save(struct upgrade *u, struct espimage_error *err)
+{
+    char line[32];
+    uint8_t slot = 0;
+    (void)snprintf(line, sizeof line, "reboot to use %d", 3 - u->options->running);
+    say(u, line);
+    return save_other_slot(u->options->flash, &slot, err);
 }
 
 static enum espimage_code finish(struct upgrade *u, const struct ota_client *client,
@@ -250,7 +292,7 @@ static enum espimage_code finish(struct upgrade *u, const struct ota_client *cli
     say(u, "upgrade file download finish");
     enum espimage_code code = read_back(u, client, err);
     if (code == ESPIMAGE_OK && u->result->end == UPGRADE_DONE) {
-        code = boot_set_slot(u->options->flash, 3 - u->options->running, err);
+        code = save(u, err);
     }
     return code;
 }

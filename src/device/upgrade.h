@@ -15,7 +15,19 @@ enum upgrade_cut {
     CUT_NEVER,
     CUT_WRITE, /* after so many bytes of the image */
     CUT_ERASE, /* before this sector erase, the first is 0 */
-    CUT_FLAG   /* at the record: before its erase, after it, after half of it, after all of it */
+    CUT_FLAG   /* while the slot to boot is saved: see enum upgrade_flag_step */
+};
+
+/* For CUT_FLAG: where in the SDK's save, see save.h. */
+enum upgrade_flag_step {
+    FLAG_BEFORE_RECORD_ERASE,
+    FLAG_AFTER_RECORD_ERASE,
+    FLAG_HALF_RECORD,
+    FLAG_AFTER_RECORD,
+    FLAG_AFTER_SELECTOR_ERASE,
+    FLAG_HALF_SELECTOR,
+    FLAG_AFTER_SELECTOR,
+    FLAG_STEPS
 };
 
 struct upgrade_faults {
@@ -34,7 +46,8 @@ typedef void upgrade_say(void *context, const char *line);
 struct upgrade_options {
     struct flash *flash;
     const struct espimage_flash_map *map;
-    uint8_t running; /* slot */
+    uint8_t running;   /* slot, as the SDK takes it; the other one is written */
+    uint8_t executing; /* slot that really runs; 0: neither */
     struct target target;
     struct in_addr source;
     uint16_t mss;
@@ -50,9 +63,10 @@ struct upgrade_options {
 };
 
 enum upgrade_end {
-    UPGRADE_DONE,    /* the record names the other slot */
+    UPGRADE_DONE,    /* the parameters name the other slot */
     UPGRADE_REFUSED, /* by a rule; the running firmware goes on */
     UPGRADE_NO_POWER,
+    UPGRADE_ERASED_ITSELF, /* the SDK took the other slot for the running one */
     UPGRADE_STOPPED
 };
 

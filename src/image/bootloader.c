@@ -77,8 +77,3 @@ bool espimage_boot_takes_v2(enum espimage_boot_version version)
 {
     return version >= ESPIMAGE_BOOT_1_2;
 }
-
-bool espimage_boot_takes_v1(enum espimage_boot_version version)
-{
-    return version >= ESPIMAGE_BOOT_1_4;
-}

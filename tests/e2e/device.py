@@ -4,9 +4,7 @@
 import re
 import signal
 import socket
-import struct
 import subprocess
-import zlib
 
 from child import Child
 from image import MAPS
@@ -29,19 +27,24 @@ def slot_of(flash, name, slot, size):
     return bytes(flash[at:at + size])
 
 
-def record(sequence, slot):
-    body = b"boot" + struct.pack("<II", sequence, slot)
-    return body + struct.pack("<I", zlib.crc32(body))
+def record(slot, version=6, failed=False):
+    """The first bytes of a record of the system parameters that chooses the slot."""
+    return bytes([(0xF7 if failed else 0xFB) + slot, 0xE0 | version]) + b"\xff" * 6
+
+
+def put_parameters(flash, first=b"", second=b"", selector=None):
+    """The records of copy A and copy B, and the first byte of the selector."""
+    for at, data in ((0x3000, first), (0x2000, second)):
+        flash[len(flash) - at:len(flash) - at + len(data)] = data
+    if selector is not None:
+        flash[-0x1000] = selector
 
 
 def recorded(flash):
-    """The slot that the parameters name."""
-    best = (0, 1)
-    for at in (len(flash) - 0x3000, len(flash) - 0x2000):
-        sequence, slot = struct.unpack_from("<II", flash, at + 4)
-        if bytes(flash[at:at + 16]) == record(sequence, slot) and slot in (1, 2):
-            best = max(best, (sequence, slot))
-    return best[1]
+    """The slot that the parameters name, as boot 1.6 takes them."""
+    at = len(flash) - (0x3000 if flash[-0x1000] == 0 else 0x2000)
+    flags = flash[at] & 7
+    return 2 if flags in (0, 5) else 1
 
 
 class Device(Child):

@@ -17,8 +17,8 @@ import bad_servers
 import image as image_format
 import server as server_module
 from bad_servers import BadServer, make_image
-from device import (FREE_PORTS, SECTOR, Device, blank, builds_that_ran, put, record, recorded,
-                    slot_of)
+from device import (FREE_PORTS, SECTOR, Device, blank, builds_that_ran, put, put_parameters,
+                    record, recorded, slot_of)
 from image import MAPS
 from tool import (BAD_INPUT, NO_INPUT, NOT_ALL, OK, PROGRAM, ROOT, UNAVAILABLE, USAGE, Maybe, Tool,
                   assert_refused, assert_shape)
@@ -139,8 +139,8 @@ def test_log(tool, shared_serve, flash):
     out = tool.ok("simulate", *FREE_PORTS, "--auto", "--updates", "2", "--server",
                   url(shared_serve), str(flash)).out
     lines = out.splitlines()
-    boot = ["2nd boot version : 1.6 (simulated)", "SPI Speed : 40MHz", "SPI Mode : QIO",
-            "SPI Flash Size & Map: 8Mbit(512KB+512KB)"]
+    boot = ["2nd boot version : 1.6", "  SPI Speed      : 40MHz", "  SPI Mode       : QIO",
+            "  SPI Flash Size & Map: 8Mbit(512KB+512KB)"]
     assert re.fullmatch(r"page on http://127\.0\.0\.1:\d+/", lines[0])
     assert re.fullmatch(r"trigger on port \d+", lines[1])
     assert lines[2:8] == [*boot, "jump to run user1 @ 1000",
@@ -148,7 +148,7 @@ def test_log(tool, shared_serve, flash):
     assert lines[8] == f"firmware: update from {url(shared_serve)}/user2.bin"
     assert lines[9] == "upgrade file download start"
     restart = lines.index("firmware: restart")
-    assert lines[restart - 2] == "upgrade file download finish"
+    assert lines[restart - 3:restart - 1] == ["upgrade file download finish", "reboot to use 2"]
     assert re.fullmatch(r"firmware: update done: \d+ bytes in \d+ segments, CRC [0-9A-F]{8}, "
                         r"[\d.]+ s", lines[restart - 1])
     assert lines[restart + 1:restart + 7] == [*boot, "jump to run user2 @ 81000",
@@ -162,11 +162,12 @@ def test_flash_settings_of_a_bootloader(tool, tmp_path, images):
     content = blank("4MB")
     content[:4] = bytes([0xE9, 1, 2, 0x4F])
     put(content, "4MB", 2, images[2, 2])
-    content[-0x3000:-0x3000 + 16] = record(7, 2)
+    put_parameters(content, record(2), selector=0)
     (tmp_path / "dump.bin").write_bytes(content)
     out = tool("simulate", *FREE_PORTS, "--auto", "--updates", "1", "--server",
                "http://127.0.0.1:1", "dump.bin").out
-    assert "SPI Speed : 80MHz\nSPI Mode : DIO\nSPI Flash Size & Map: 32Mbit(512KB+512KB)\n" in out
+    assert ("  SPI Speed      : 80MHz\n  SPI Mode       : DIO\n"
+            "  SPI Flash Size & Map: 32Mbit(512KB+512KB)\n") in out
     assert builds_that_ran(out) == [(2, 2)]
     assert_refused(tool("simulate", "--flash-size", "1MB", "dump.bin"), BAD_INPUT, "4MB", "1MB")
 
@@ -303,8 +304,10 @@ class PowerBench:
         assert "error magic!" not in result.out
 
 
-def test_power_cut_anywhere_in_the_image(shared_serve, flash, images, tmp_path):
+def test_power_cut_anywhere_in_the_image(tool, shared_serve, flash, images, tmp_path):
     image = images[2, 2]
+    # The bootloader writes its first record.
+    assert tool("simulate", "--resets", "1", str(flash)).status == OK
     sectors = -(-len(image) // SECTOR)
     bench = PowerBench(shared_serve, tmp_path, flash.read_bytes(), image)
     positions = {0, 1, len(image) - 1, len(image)} | set(range(0, len(image), SECTOR))
@@ -332,16 +335,18 @@ def test_power_cut_anywhere_in_the_image(shared_serve, flash, images, tmp_path):
 
 @pytest.mark.parametrize("updates", [0, 1, 2, 3])
 def test_power_cut_around_the_record(tool, shared_serve, flash, images, tmp_path, updates):
-    """With each of the two sectors the next one, and with none written yet."""
+    """With each of the two copies the next one."""
     if updates > 0:
         tool.ok("simulate", *FREE_PORTS, "--auto", "--updates", str(updates), "--server",
                 url(shared_serve), str(flash))
     running = 1 + updates % 2
     bench = PowerBench(shared_serve, tmp_path, flash.read_bytes(), images[2, 2], running)
-    for step in range(4):
+    # While the selector is blank copy B counts: the update to user1 writes copy A, then B is user2.
+    blank_selector = 2
+    slots = [running] * 4 + [blank_selector, 3 - running, 3 - running]
+    for step, now in enumerate(slots):
         case = f"flag:{step}"
         after = bench.cut(case)
-        now = 3 - running if step == 3 else running
         assert recorded(after) == now, case
         other = 3 - running
         image = images[other, other]
@@ -437,7 +442,7 @@ def test_image_too_long(tool, flash):
     result = update_from(tool, flash, bad_servers.good, image)
     assert_update_fails(result, "length", f"Content-Length {len(image)}, partition {limit}",
                         erased=False)
-    assert flash.read_bytes() == before
+    assert flash.read_bytes()[:-0x3000] == before[:-0x3000]
 
 
 def test_longest_image_fits(tool, flash):
@@ -462,7 +467,8 @@ def test_server_that_sends_more_than_it_said(tool, flash, images):
     assert re.search(r"^firmware: update failed: (same-length|complete): ", result.out, re.M)
     end = MAPS["1MB"][2][1] + MAPS["1MB"][3]
     after = flash.read_bytes()
-    assert after[end:] == before[end:] and after[:0x81000] == before[:0x81000]
+    assert after[end:-0x3000] == before[end:-0x3000]
+    assert after[:0x81000] == before[:0x81000]
     assert recorded(after) == 1
 
 
@@ -490,20 +496,23 @@ def test_large_image_of_another_map(tool, flash, firmware, tmp_path):
 
 
 def test_wrong_checksum_with_right_crc(tool, flash, images):
-    """It passes the upgrade library; the bootloader takes the backup, and remembers that."""
+    """It passes the upgrade library, and the device crashes at every reset: nothing falls back."""
     image = bytearray(images[2, 2])
     image[-5] ^= 0x40
     image[-4:] = struct.pack("<I", image_format.device_crc(bytes(image[:-4])))
     result = update_from(tool, flash, bad_servers.good, bytes(image))
     assert result.status == NOT_ALL
     tail = result.out[result.out.index("firmware: restart"):]
-    assert re.search(r"boot: user2 is no image to boot: boot\.checksum: .*\n"
-                     r"first boot failed, reboot to try backup bin\n"
-                     r"jump to run user1 @ 1000\n", tail)
-    assert "error magic!" not in tail
-    assert "update failed: boot: the new image was not booted" in tail
-    assert builds_that_ran(result.out) == [(1, 1), (1, 1)]
-    assert recorded(flash.read_bytes()) == 1
+    assert "jump to run user2 @ 81000\nboot: user2 crashes at every reset: checksum " in tail
+    assert "first boot failed" not in tail and "error magic!" not in tail
+    assert builds_that_ran(result.out) == [(1, 1)]
+    assert "is dead: boot: user2 crashes at every reset" in result.err
+    before = flash.read_bytes()
+    assert recorded(before) == 2
+    again = tool("simulate", "--resets", "5", str(flash))
+    assert again.status == NOT_ALL
+    assert len(re.findall(r"^\d: crash user2 at 0x81000: checksum ", again.out, re.M)) == 5
+    assert flash.read_bytes() == before
 
 
 @pytest.mark.parametrize("behave,rule,late", [
@@ -584,19 +593,146 @@ def test_nothing_to_boot(tool, tmp_path):
     assert "first boot failed, reboot to try backup bin\n" in result.out
     assert "backup boot failed.\n" in result.out
     assert len(result.errors) == 1 and "is dead: boot: neither slot holds an image" in result.err
+    put_parameters(content, record(1), record(1, failed=True), 1)
     assert (tmp_path / "flash.bin").read_bytes() == bytes(content)
 
 
 def test_backup_is_booted_and_remembered(tool, tmp_path, images):
     content = blank()
     put(content, "1MB", 1, images[1, 1])
-    content[-0x2000:-0x2000 + 16] = record(3, 2)
+    put_parameters(content, second=record(2), selector=1)
     (tmp_path / "flash.bin").write_bytes(content)
     result = tool("simulate", *FREE_PORTS, "--auto", "--updates", "1", "--server",
                   "http://127.0.0.1:1", "flash.bin")
     assert builds_that_ran(result.out) == [(1, 1)] and result.out.count("error magic!") == 1
-    after = (tmp_path / "flash.bin").read_bytes()
-    assert recorded(after) == 1 and after[-0x3000:-0x3000 + 16] == record(4, 1)
+    put_parameters(content, record(2, failed=True), record(2), 0)
+    assert (tmp_path / "flash.bin").read_bytes() == bytes(content)
+
+
+# ---- resets ----
+
+def resets(tool, content, *args, count=4):
+    """What the report says about each, the flash afterwards, and the result."""
+    path = tool.cwd / "reset.bin"
+    path.write_bytes(content)
+    result = tool("simulate", "--resets", str(count), "--json", *args, "reset.bin")
+    document = result.json()
+    assert_shape(document, {
+        "schema_version": 1, "command": "simulate", "flash_map": str, "boot_version": str,
+        "resets": [{"runs": Maybe(str), "outcome": {
+            "runs", "fallback-set", "retry", "crash", "dead", "flag-error", "test", "enhance"},
+            "address": Maybe(str), "found": Maybe(str)}]})
+    last = document["resets"][-1]
+    assert result.status == (OK if last["runs"] else NOT_ALL), result
+    return document["resets"], path.read_bytes(), result
+
+
+def outcomes(steps):
+    return [(step["outcome"], step["runs"]) for step in steps]
+
+
+def test_retries_of_boot_1_7(tool, images):
+    """RTC memory is kept from reset to reset."""
+    content = blank()
+    put(content, "1MB", 2, images[2, 2])
+    steps, after, result = resets(tool, content, "--boot-version", "1.7", count=6)
+    assert outcomes(steps) == [("retry", None)] * 3 + [("fallback-set", None)] + \
+        [("runs", "user2")] * 2
+    assert [step["address"] for step in steps] == ["0x00001000"] * 4 + ["0x00081000"] * 2
+    put_parameters(content, record(1, 7), record(1, 7, failed=True), 1)
+    assert after == bytes(content)
+    for words in ("2nd boot version : 1.7(5d6f877)\n", "jump to run user1 @ 1000\n",
+                  "first boot failed 0, reboot to try this bin again\n",
+                  "first boot failed 5a5a5a02, reboot to try this bin again\n",
+                  "first boot failed, reboot to try backup bin\n", "jump to run user2 @ 81000\n"):
+        assert words in result.err, words
+
+
+@pytest.mark.parametrize("version,wanted", [
+    ("1.2", [("dead", None)] * 3),
+    ("1.3", [("fallback-set", None)] + [("dead", None)] * 2),
+    ("1.6", [("fallback-set", None)] + [("runs", "user2")] * 2)])
+def test_fallback_of_each_version(tool, images, version, wanted):
+    content = blank()
+    put(content, "1MB", 2, images[2, 2])
+    steps, _, _ = resets(tool, content, "--boot-version", version, count=3)
+    assert outcomes(steps) == wanted
+
+
+def test_version_is_that_of_the_bootloader_in_the_flash(tool, images):
+    content = blank()
+    text = b"\xe9\x03\x00\x20" + bytes(60) + b"\n2nd boot version : 1.7(5d6f877)\n"
+    content[:len(text)] = text
+    put(content, "1MB", 1, images[1, 1])
+    put_parameters(content, record(1, 7), selector=0)
+    steps, after, result = resets(tool, content)
+    assert result.json()["boot_version"] == "1.7" and after == bytes(content)
+    assert outcomes(steps) == [("runs", "user1")] * 4
+    # Another bootloader below the same parameters: a record of its own, and user1.
+    put_parameters(content, record(2, 6), selector=0)
+    steps, after, _ = resets(tool, content)
+    assert outcomes(steps) == [("runs", "user1")] * 4
+    put_parameters(content, second=record(1, 7), selector=1)
+    assert after == bytes(content)
+
+
+def test_bootloader_without_a_name(tool, images):
+    content = blank()
+    content[:16] = b"\xe9\x01\x00\x20" + bytes(12)
+    put(content, "1MB", 1, images[1, 1])
+    _, _, result = resets(tool, content)
+    assert "does not name its version: taken for boot 1.6; --boot-version" in result.err
+    assert result.json()["boot_version"] == "1.6"
+
+
+def test_flag_error(tool, images):
+    """Boot 1.2 below a record of boot 1.6."""
+    content = blank()
+    put(content, "1MB", 1, images[1, 1])
+    put_parameters(content, record(2), selector=0)
+    steps, _, result = resets(tool, content, "--boot-version", "1.2")
+    assert outcomes(steps) == [("flag-error", None)] * 4 and steps[0]["address"] is None
+    assert "error user bin flag, flag = d\n" in result.err
+
+
+def test_test_mode(tool, images):
+    content = blank()
+    put(content, "1MB", 2, images[2, 2])
+    put_parameters(content, bytes([0xFC, 0x26, 0x00, 0x10, 0x08]), selector=0)
+    steps, _, result = resets(tool, content)
+    assert outcomes(steps) == [("test", "user2")] * 4
+    assert "test mode, jump to run bin @ 81000\n" in result.err
+
+
+def test_map_that_the_bootloader_does_not_know(tool, images):
+    """Boot 1.6 takes it for 512 KB and writes inside user1."""
+    content = blank("8MB")
+    content[:4] = b"\xe9\x00\x00\x80"
+    put(content, "8MB", 1, images[1, 1])
+    steps, after, _ = resets(tool, content, "--boot-version", "1.6")
+    assert outcomes(steps) == [("runs", "user1")] * 4
+    assert after[0x7D000:0x7D008] == record(1) and after[0x7F000] == 0
+    assert after[-0x3000:] == b"\xff" * 0x3000
+
+
+def test_resets_in_words(tool, flash):
+    result = tool("simulate", "--resets", "2", str(flash))
+    assert result.status == OK
+    assert result.out == "1: runs user1 at 0x1000\n2: runs user1 at 0x1000\n"
+    assert result.err.count("jump to run user1 @ 1000\n") == 2
+
+
+def test_bootloader_stays_in_user1(tool, shared_serve, builds, tmp_path):
+    """Boot 1.3 does not know the map: the SDK says user2, user1 runs, the next update is its end."""
+    flash = blank("2MB-c1")
+    flash[:4] = b"\xe9\x00\x00\x50"
+    put(flash, "2MB-c1", 1, builds.image(1, 1, "2MB-c1"))
+    put_parameters(flash, record(2, 3), selector=0)
+    (tmp_path / "flash.bin").write_bytes(flash)
+    result = tool("simulate", *FREE_PORTS, "--auto", "--updates", "1", "--boot-version", "1.3",
+                  "--server", url(shared_serve), "flash.bin")
+    assert result.status == NOT_ALL
+    assert "/user1.bin" in result.out and "user2 for the running slot" in result.err
 
 
 # ---- many ----
@@ -696,6 +832,7 @@ def test_new_flash(simulate, tool, builds, tmp_path, images):
     assert one.stop() == OK
     content = blank()
     put(content, "1MB", 1, images[1, 1])
+    put_parameters(content, record(1), selector=0)  # by the bootloader, at its first boot
     assert (tmp_path / "new.bin").read_bytes() == bytes(content)
     two = simulate("--load", builds.elf(2, 1), "new.bin")
     two.wait_for_boot(1, 1)
@@ -720,7 +857,11 @@ def test_new_flash(simulate, tool, builds, tmp_path, images):
     (["--server", "https://x/"], USAGE, ["--server", "HTTP"]),
     (["--server", "http://x/user1.bin"], USAGE, ["--server", "user1.bin"]),
     (["--bind", "localhost"], USAGE, ["--bind", "localhost"]),
-    (["--power-cut-at", "flag:4"], USAGE, ["--power-cut-at", "from 0 to 3"]),
+    (["--power-cut-at", "flag:7"], USAGE, ["--power-cut-at", "from 0 to 6"]),
+    (["--boot-version", "1.8"], USAGE, ["--boot-version", "1.8", "1.7"]),
+    (["--resets", "0"], USAGE, ["--resets"]),
+    (["--resets", "2", "--auto"], USAGE, ["--resets"]),
+    (["--resets", "2", "missing.bin"], NO_INPUT, ["missing.bin", "--load"]),
     (["--power-cut-at", "earse:1"], USAGE, ["--power-cut-at", "earse:1"]),
     (["--flip-bit", "-1"], USAGE, ["--flip-bit"]),
     (["--stall", "0"], USAGE, ["--stall"]),

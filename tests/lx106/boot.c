@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* What the second-stage bootloader does, in its words; written from its observed behaviour.
  *
- * Not imitated: its record of which slot to boot (see device/parameters.h), and the reset before
- * the second slot is tried. */
+ * Not imitated: what it writes to the parameters, and the reset before the second slot is tried. */
 #include "rom.h"
 
 #include <espimage/flash.h>
+#include <espimage/parameters.h>
 
-#include "device/parameters.h"
 #include "image/image_format.h"
 
 #define KB 1024u
@@ -36,43 +35,18 @@ static const struct espimage_flash_map *find_map(void)
     return map;
 }
 
-static uint32_t crc32(const uint8_t *bytes, uint32_t size)
+/* Which of the two slots to boot, 0 or 1, as boot 1.6 chooses it. */
+static uint32_t chosen_slot(const struct espimage_flash_map *map)
 {
-    uint32_t crc = 0xFFFFFFFF;
+    static uint8_t head[ESPIMAGE_RECORD_HEAD];
+    struct espimage_record record;
+    uint32_t at = espimage_parameters_address(map->flash_size);
+    bool first = *flash_at(at + ESPIMAGE_SELECTOR_OFFSET) == 0;
 
-    for (uint32_t i = 0; i < size; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++) {
-            crc = (crc >> 1) ^ (crc & 1 ? 0xEDB88320 : 0);
-        }
-    }
-    return ~crc;
-}
-
-static bool record_is_valid(uint32_t at)
-{
-    uint32_t slot = flash_u32(at + PARAMETERS_SLOT);
-
-    return memcmp(flash_at(at), PARAMETERS_MAGIC, strlen(PARAMETERS_MAGIC)) == 0 &&
-           crc32(flash_at(at), PARAMETERS_CRC) == flash_u32(at + PARAMETERS_CRC) &&
-           (slot == 1 || slot == 2);
-}
-
-/* Which of the two slots to boot, 0 or 1. */
-static uint32_t recorded_slot(const struct espimage_flash_map *map)
-{
-    const uint32_t from_end[] = {PARAMETERS_FIRST_FROM_END, PARAMETERS_SECOND_FROM_END};
-    uint32_t sequence = 0;
-    uint32_t slot = 1;
-
-    for (int i = 0; i < 2; i++) {
-        uint32_t at = map->flash_size - from_end[i];
-        if (record_is_valid(at) && flash_u32(at + PARAMETERS_SEQUENCE) > sequence) {
-            sequence = flash_u32(at + PARAMETERS_SEQUENCE);
-            slot = flash_u32(at + PARAMETERS_SLOT);
-        }
-    }
-    return slot - 1;
+    at += ESPIMAGE_COPY_OFFSET(first ? ESPIMAGE_COPY_A : ESPIMAGE_COPY_B);
+    memcpy(head, flash_at(at), sizeof head);
+    espimage_record_parse(head, &record);
+    return espimage_boot_choose(ESPIMAGE_BOOT_1_6, &record).slot == 2 ? 1 : 0;
 }
 
 /* The flash address behind the irom part, or 0. The irom bytes themselves are not checked. */
@@ -116,7 +90,7 @@ void boot(void)
     }
     rom_printf("  SPI Flash Size & Map: %s (%uKB+%uKB)\n", map->name, map->half / KB,
                map->half / KB);
-    uint32_t slot = recorded_slot(map);
+    uint32_t slot = chosen_slot(map);
     try_slot(map, slot);
     rom_printf("first boot failed, reboot to try backup bin\n\n");
     try_slot(map, 1 - slot);

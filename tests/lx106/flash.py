@@ -2,7 +2,6 @@
 """Flash dumps: what a test puts where."""
 
 import struct
-import zlib
 
 from image import MAPS
 
@@ -16,10 +15,9 @@ def header(map_name, magic=0xE9):
     return struct.pack("<4BI", magic, 0, 0, MAPS[map_name][0] << 4, 0)
 
 
-def record(sequence, slot):
-    """Which slot to boot: src/device/parameters.h."""
-    body = b"boot" + struct.pack("<II", sequence, slot)
-    return body + struct.pack("<I", zlib.crc32(body))
+def record(slot, version=6):
+    """The first bytes of a record that chooses the slot: include/espimage/parameters.h."""
+    return bytes([0xFB + slot, 0xE0 | version]) + b"\xff" * 6
 
 
 class Flash:
@@ -43,9 +41,11 @@ class Flash:
         self.bytes[address] ^= 1 << bit
         return self
 
-    def record(self, which, data):
-        """Into the first (0) or second (1) sector for records."""
-        return self.put(len(self.bytes) - (3 - which) * SECTOR, data)
+    def parameters(self, first, second=b"", selector=0):
+        """The records of copy A and copy B, and which one counts: A for 0, otherwise B."""
+        for i, data in enumerate((first, second, bytes([selector]))):
+            self.put(len(self.bytes) - (3 - i) * SECTOR, data)
+        return self
 
     def write(self, path):
         path.write_bytes(self.bytes)

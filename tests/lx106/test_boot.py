@@ -74,7 +74,7 @@ def app2(convert):
 @pytest.mark.parametrize("layout, flash_map, slot", BOOTABLE)
 def test_image_runs(boot, convert, elf, layout, flash_map, slot, profile):
     data = convert(layout, *options(profile, flash_map, slot))
-    flash = Flash(flash_map).slot(slot, data).record(0, record(1, slot))
+    flash = Flash(flash_map).slot(slot, data).parameters(record(slot))
     done = boot(flash)
     assert "2nd boot version : stand-in of espimagetool\n" in done.out
     assert f"  SPI Flash Size & Map: {flash_map} (" in done.out
@@ -97,30 +97,23 @@ def test_map_that_cannot_be(boot, app1, monkeypatch, map_name, words):
     assert done.status == qemu.BAD_FLASH and words in done.out
 
 
-TORN = record(9, 2)[:8] + b"\xff" * 8
-BAD_CRC = record(9, 2)[:-1] + bytes([record(9, 2)[-1] ^ 1])
-
-# name: the two records, and the slot that boots
+# name: the two copies, the selector, and the slot that boots
 RECORDS = {
-    "blank": (b"", b"", 1),
-    "user2 in the first": (record(1, 2), b"", 2),
-    "user2 in the second": (b"", record(1, 2), 2),
-    "the second is newer": (record(1, 1), record(2, 2), 2),
-    "the first is newer": (record(3, 1), record(2, 2), 1),
-    "sequence without a sign": (record(0x7FFFFFFF, 1), record(0x80000000, 2), 2),
-    "torn": (TORN, b"", 1),
-    "bad crc": (BAD_CRC, b"", 1),
-    "newer one torn": (record(8, 2), TORN, 2),
-    "newer one has a bad crc": (BAD_CRC, record(8, 1), 1),
-    "no such slot": (record(9, 3), b"", 1),
-    "another magic": (b"BOOT" + record(9, 2)[4:], b"", 1),
+    "none": (b"", b"", 0xFF, 1),
+    "user2 in copy A": (record(2), b"", 0, 2),
+    "user2 in copy B": (b"", record(2), 1, 2),
+    "copy A counts": (record(1), record(2), 0, 1),
+    "copy B counts": (record(1), record(2), 1, 2),
+    "copy B counts, the selector is blank": (record(1), record(2), 0xFF, 2),
+    "written by boot 1.7": (record(2, 7), b"", 0, 1),
+    "user1 failed": (bytes([0xF8]) + record(1)[1:], b"", 0, 2),
 }
 
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_record_chooses_the_slot(boot, app1, app2, elf, name):
-    first, second, slot = RECORDS[name]
-    flash = Flash("1MB").slot(1, app1).slot(2, app2).record(0, first).record(1, second)
+    first, second, selector, slot = RECORDS[name]
+    flash = Flash("1MB").slot(1, app1).slot(2, app2).parameters(first, second, selector)
     done = boot(flash)
     assert jump(slot) in done.out and jump(3 - slot) not in done.out
     assert_runs(done, elf(f"1MB.app{slot}"), f"1MB.app{slot}")
@@ -143,7 +136,7 @@ BROKEN = {
 @pytest.mark.parametrize("what", BROKEN)
 def test_broken_image_falls_back(boot, app1, app2, elf, what, bad):
     where, words = BROKEN[what]
-    flash = Flash("1MB").slot(1, app1).slot(2, app2).record(0, record(1, bad))
+    flash = Flash("1MB").slot(1, app1).slot(2, app2).parameters(record(bad))
     flash.flip(flash.slots[bad - 1] + where([app1, app2][bad - 1]))
     done = boot(flash)
     texts = [jump(bad), words, BACKUP, jump(3 - bad)]
@@ -243,7 +236,7 @@ def test_app2_in_place_of_user1_runs_the_code_of_the_other_slot(boot, app2, elf)
 
 
 def test_app1_in_place_of_user2_runs_the_code_of_user1(boot, app1, elf):
-    flash = Flash("1MB").slot(1, app1).slot(2, app1).record(0, record(1, 2))
+    flash = Flash("1MB").slot(1, app1).slot(2, app1).parameters(record(2))
     done = boot(flash.flip(0x81000 + 16 + 60000))
     assert jump(2) in done.out
     assert_runs(done, elf("1MB.app1"), "1MB.app1")
@@ -253,7 +246,7 @@ def test_app1_in_place_of_user2_runs_the_code_of_user1(boot, app1, elf):
 def test_entry_point_that_is_a_literal_crashes_at_once(boot, convert, slot):
     """What a linker makes that does not find the symbol of ENTRY()."""
     data = convert(f"literal-entry.app{slot}", *options("sdk", "1MB", slot))
-    done = boot(Flash("1MB").slot(slot, data).record(0, record(1, slot)))
+    done = boot(Flash("1MB").slot(slot, data).parameters(record(slot)))
     assert done.status == qemu.FAULT and jump(slot) in done.out, done
     assert "stand-in: illegal instruction at 0x40100000 " in done.out
     assert firmware_lines(done.out) == []
@@ -263,6 +256,6 @@ def test_entry_point_that_is_a_literal_crashes_at_once(boot, convert, slot):
 def test_window_shows_the_megabyte_that_runs(boot, convert, elf, slot):
     """In a 1024+1024 map a damage in the other slot is not seen."""
     data = convert("2MB-c1", *options("sdk", "2MB-c1", slot))
-    flash = Flash("2MB-c1").slot(1, data).slot(2, data).record(0, record(1, slot))
+    flash = Flash("2MB-c1").slot(1, data).slot(2, data).parameters(record(slot))
     flash.flip(flash.slots[2 - slot] + 16 + 60000)
     assert_runs(boot(flash), elf("2MB-c1"), "2MB-c1")

@@ -89,6 +89,6 @@ def serves(command):
 def runner(command):
     if serves(command):
         return serve_example
-    if command.startswith("espimagetool simulate "):
+    if command.startswith("espimagetool simulate ") and "--resets" not in command:
         return simulate_example
     return probe_example if command.startswith("espimagetool probe ") else plain_example

@@ -146,7 +146,9 @@ def test_json_fields(workshop, tmp_path):
                            cwd=workshop, status=1)],
         "maps": [json_of("maps", "--json", cwd=workshop)],
         "probe": [probe_document(workshop)],
-        "simulate": [simulate_document(workshop)],
+        "simulate": [simulate_document(workshop),
+                     json_of("simulate", "--json", "--resets", "2", "--load", "app1.elf",
+                             "reset.bin", cwd=workshop)],
     }
     takers = [c for c in program_commands() if "--json" in options_of_program(c)]
     assert set(documents) == set(takers)

@@ -59,7 +59,6 @@ static void test_fallback(void **state)
         assert_int_equal(espimage_boot_falls_back(v, 1), i >= 5);
         assert_int_equal(espimage_boot_falls_back(v, 2), i >= 3);
         assert_int_equal(espimage_boot_takes_v2(v), i >= 2);
-        assert_int_equal(espimage_boot_takes_v1(v), i >= 4);
     }
 }
 
