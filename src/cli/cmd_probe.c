@@ -102,6 +102,18 @@ static void print_answer(const char *method, const uint8_t *bytes, size_t size)
                  header > 0 ? size - header : 0);
 }
 
+/* A path that is another one in HEAD. */
+static void print_head_path(const char *path)
+{
+    char head[OTA_REQUEST_ROOM];
+    if (ota_replaced_in(path) != NULL) {
+        (void)ota_head_of_get(path, head, sizeof head);
+        (void)printf(
+            "  %swarning%s: HEAD asks for %s: the SDK replaces %s everywhere in the request\n",
+            style_doubtful(), style_end(), head, ota_replaced_in(path));
+    }
+}
+
 static void print_answers(const struct probe_result *r)
 {
     const struct probe_answer *head = &r->head;
@@ -216,6 +228,7 @@ static void print_report(const struct probing *p, const struct probe_result *r,
     (void)printf("http://%s:%u%s at %s, as a device that runs slot %u%s\n", o->target.host,
                  o->target.port, o->target.path, r->address, o->client.running,
                  o->client.sdk == OTA_SDK_2 ? " with SDK 2.x" : "");
+    print_head_path(o->target.path);
     print_answers(r);
     print_rules(report);
     print_segments(p, r, report);
@@ -346,6 +359,9 @@ static int print_json(const struct probing *p, const struct probe_result *r,
     (void)json_object_set_new(
         document, "url",
         json_sprintf("http://%s:%u%s", o->target.host, o->target.port, o->target.path));
+    char head[OTA_REQUEST_ROOM];
+    (void)ota_head_of_get(o->target.path, head, sizeof head);
+    (void)json_object_set_new(document, "head_path", json_string(head));
     (void)json_object_set_new(document, "address", json_string(r->address));
     (void)json_object_set_new(document, "running", json_integer(o->client.running));
     (void)json_object_set_new(document, "seconds", json_real(r->seconds));

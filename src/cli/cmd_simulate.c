@@ -121,6 +121,11 @@ static enum espimage_code server_option(const char *value, struct simulation *s,
     for (size_t length = strlen(path); length > 0 && path[length - 1] == '/'; length--) {
         path[length - 1] = '\0';
     }
+    struct target longest = s->server;
+    (void)snprintf(longest.path, sizeof longest.path, "%.480s/user1.bin", path);
+    if (strlen(path) > 480 || !target_fits(&longest)) {
+        return error_found(err, ESPIMAGE_ERR_USAGE, "the URL is too long for a device");
+    }
     s->settings.server = &s->server;
     return ESPIMAGE_OK;
 }

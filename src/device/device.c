@@ -247,7 +247,7 @@ static void make_target(const struct device *d, struct target *out)
         out->port = DEVICE_SERVER_PORT;
     }
     out->slot = 3 - d->says;
-    (void)snprintf(out->path, sizeof out->path, "%.900s/user%d.bin", folder, out->slot);
+    (void)snprintf(out->path, sizeof out->path, "%.480s/user%d.bin", folder, out->slot);
 }
 
 static enum espimage_code run_upgrade(struct device *d, struct upgrade_result *out,
@@ -281,6 +281,12 @@ static enum espimage_code run_upgrade(struct device *d, struct upgrade_result *o
     atomic_store(&d->total, 0);
     say(d, "firmware: update from http://%s:%u%s", options.target.host, options.target.port,
         options.target.path);
+    if (ota_replaced_in(options.target.path) != NULL) {
+        char head[OTA_REQUEST_ROOM];
+        (void)ota_head_of_get(options.target.path, head, sizeof head);
+        say(d, "firmware: HEAD asks for %s: the SDK replaces %s everywhere in the request", head,
+            ota_replaced_in(options.target.path));
+    }
     return upgrade_run(&options, out, err);
 }
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "device/answer.h"
 #include "device/segments.h"
+#include "ota/request.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -132,14 +133,16 @@ static enum ota_action step(struct run *run)
     return action;
 }
 
-/* The vendor's sample, to the byte: HTTP/1.0, no Host, and a CR too many behind the empty line. */
-static void send_request(struct run *run, const char *method)
+/* HEAD is made of GET's text as the SDK does. */
+static void send_request(struct run *run, bool head)
 {
-    char text[sizeof run->options->target.path + 64];
-    int size = snprintf(text, sizeof text, "%s %s HTTP/1.0\r\nConnection: close\r\n\r\n\r", method,
-                        run->options->target.path);
+    char get[OTA_REQUEST_ROOM];
+    char text[OTA_REQUEST_ROOM];
+    (void)target_request(&run->options->target, get, sizeof get);
+    (void)ota_head_of_get(get, text, sizeof text);
+    const char *sent = head ? text : get;
     /* When the server has gone, the next read tells. */
-    (void)connection_send(&run->connection, text, (size_t)size);
+    (void)connection_send(&run->connection, sent, strlen(sent));
 }
 
 static enum ota_action obey(struct run *run, enum ota_action action)
@@ -148,7 +151,7 @@ static enum ota_action obey(struct run *run, enum ota_action action)
         run->segments.answer->again == 0) {
         run->segments.answer->again = run->segments.answer->size;
     }
-    send_request(run, action == OTA_SEND_HEAD ? "HEAD" : "GET");
+    send_request(run, action == OTA_SEND_HEAD);
     return OTA_WAIT;
 }
 

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "ota/request.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,6 +54,19 @@ static enum espimage_code parse_host(const char *text, size_t length, struct tar
     return colon == NULL ? ESPIMAGE_OK : parse_port(colon + 1, length - host - 1, &out->port, err);
 }
 
+size_t target_request(const struct target *target, char *text, size_t room)
+{
+    int size = snprintf(text, room, "GET %s HTTP/1.0\r\nConnection: close\r\n\r\n\r", target->path);
+    return (size_t)size;
+}
+
+bool target_fits(const struct target *target)
+{
+    char get[OTA_REQUEST_ROOM];
+    return target_request(target, get, sizeof get) < sizeof get &&
+           ota_head_of_get(get, NULL, 0) < OTA_REQUEST_ROOM;
+}
+
 static enum espimage_code parse_path(const char *text, struct target *out,
                                      struct espimage_error *err)
 {
@@ -68,7 +82,7 @@ static enum espimage_code parse_path(const char *text, struct target *out,
         return refuse(err, "has a fragment (#), which is never sent");
     }
     (void)snprintf(out->path, sizeof out->path, "%s", text[0] != '\0' ? text : "/");
-    return ESPIMAGE_OK;
+    return target_fits(out) ? ESPIMAGE_OK : refuse(err, "is too long for a device");
 }
 
 enum espimage_code target_parse(const char *url, struct target *out, struct espimage_error *err)

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/secret.h"
+#include "ota/request.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -22,6 +23,12 @@ enum espimage_code token_check(const char *token, struct espimage_error *err)
     if (size < TOKEN_SHORTEST || size > TOKEN_LONGEST) {
         error_found(err, ESPIMAGE_ERR_USAGE, "--path-token: %zu characters", size);
         return error_wanted(err, "%d to %d", TOKEN_SHORTEST, TOKEN_LONGEST);
+    }
+    if (ota_replaced_in(token) != NULL) {
+        error_found(err, ESPIMAGE_ERR_USAGE, "--path-token: contains %s", ota_replaced_in(token));
+        return error_wanted(err,
+                            "another: SDKs replace it everywhere when they make HEAD of GET, so "
+                            "HEAD would ask for another path");
     }
     return ESPIMAGE_OK;
 }

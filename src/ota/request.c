@@ -52,3 +52,56 @@ int ota_slot_of_target(const char *target)
     }
     return slot;
 }
+
+static const struct {
+    const char *found;
+    const char *becomes;
+} replaced[] = {{"GET", "HEAD"}, {"keep-alive", "close"}};
+
+#define REPLACED_COUNT (sizeof replaced / sizeof replaced[0])
+
+static size_t put(char *to, size_t room, size_t at, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size && at + i + 1 < room; i++) {
+        to[at + i] = text[i];
+    }
+    return at + size;
+}
+
+/* Which one `at` begins with; REPLACED_COUNT: none. */
+static size_t replaced_at(const char *at)
+{
+    size_t i = 0;
+    while (i < REPLACED_COUNT && strncmp(at, replaced[i].found, strlen(replaced[i].found)) != 0) {
+        i++;
+    }
+    return i;
+}
+
+size_t ota_head_of_get(const char *get, char *head, size_t room)
+{
+    size_t size = 0;
+    for (const char *at = get; *at != '\0';) {
+        size_t i = replaced_at(at);
+        if (i < REPLACED_COUNT) {
+            size = put(head, room, size, replaced[i].becomes, strlen(replaced[i].becomes));
+            at += strlen(replaced[i].found);
+        } else {
+            size = put(head, room, size, at++, 1);
+        }
+    }
+    if (room > 0) {
+        head[size < room ? size : room - 1] = '\0';
+    }
+    return size;
+}
+
+const char *ota_replaced_in(const char *text)
+{
+    for (size_t i = 0; i < REPLACED_COUNT; i++) {
+        if (strstr(text, replaced[i].found) != NULL) {
+            return replaced[i].found;
+        }
+    }
+    return NULL;
+}

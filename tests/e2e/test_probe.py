@@ -408,6 +408,29 @@ def test_more_than_was_erased(tool):
     assert any("501" in c for c in report["causes"])
 
 
+def test_path_with_get_in_it(tool):
+    """The SDK replaces it in HEAD, and a server may not know that path."""
+    with BadServer(bad_servers.good) as server:
+        url = server.url().replace("/user2.bin", "/abcGETxyz/keep-alive/user2.bin")
+        report = probe(tool, url, "--running", "1", status=OK)
+        assert report["head_path"] == "/abcHEADxyz/close/user2.bin"
+        assert [r.split(b" HTTP")[0] for r in server.requests] == [
+            b"HEAD /abcHEADxyz/close/user2.bin", b"GET /abcGETxyz/keep-alive/user2.bin"]
+        shown = tool("probe", url, timeout=60).out
+        assert "warning: HEAD asks for /abcHEADxyz/close/user2.bin" in shown
+        assert "warning" not in tool("probe", server.url(), timeout=60).out
+
+
+def test_longest_path(tool):
+    """The SDK has 512 bytes for the text of HEAD and a zero byte."""
+    with BadServer(bad_servers.good) as server:
+        for more, status in ((0, OK), (1, USAGE)):
+            path = "/" + "p" * (462 + more) + "/user2.bin"
+            assert tool("probe", server.url(path), timeout=60).status == status
+        assert max(map(len, server.requests)) == 511
+        assert tool("probe", server.url("/" + "GET" * 130 + "/user2.bin")).status == USAGE
+
+
 def no_blank(server, connection, method):
     head = b"HTTP/1.1 404 Not Found\r\nContent-Length:0\r\n\r\n"
     bad_servers.answer(connection, method, head if method == "HEAD" else
@@ -712,7 +735,7 @@ def test_json_shape(tool, behave):
     with BadServer(behave) as server:
         report = probe(tool, server.url(), "--all-mss")
     assert_shape(report, {
-        "schema_version": 1, "command": "probe", "url": str, "address": str, "running": int,
+        "schema_version": 1, "command": "probe", "url": str, "head_path": str, "address": str, "running": int,
         "seconds": float, "verdict": {"yes", "no", "at risk"}, "because": Maybe(str), "found": str,
         "late": bool,
         "answers": {"head": Maybe(ANSWER), "fallback_get": Maybe(ANSWER), "get": Maybe(ANSWER)},

@@ -275,6 +275,8 @@ def test_limits_are_told(serve, firmware, descriptors):
     ("--max-request", "100", ["'100'", "1024"]),
     ("--allow", "192.168.4.0/33", ["192.168.4.0/33", "192.168.4.0/24"]),
     ("--path-token", "short", ["5 characters", "8"]),
+    ("--path-token", "abcGETxyz", ["contains GET", "HEAD"]),
+    ("--path-token", "my-keep-alive", ["contains keep-alive", "HEAD"]),
     ("--path-token", "slash/slash", ["other characters", "letters"])])
 def test_bad_values(tool, firmware, option, value, words):
     result = tool("serve", "--port", "0", option, value, str(firmware.path("1MB.app1")))

@@ -196,6 +196,18 @@ def test_folder_of_the_server(tool, flash, images):
     assert paths == [[b"HEAD", b"/a/b/user2.bin"], [b"GET", b"/a/b/user2.bin"]]
 
 
+def test_folder_that_is_another_one_in_head(tool, flash, images):
+    """The SDK replaces GET and keep-alive in the path too."""
+    with BadServer(bad_servers.good, body=images[2, 2]) as server:
+        out = tool.ok("simulate", *FREE_PORTS, "--auto", "--updates", "1", "--server",
+                      server.url("/abcGETxyz"), str(flash)).out
+        paths = [r.split(b" ")[:2] for r in server.requests]
+        assert "firmware: HEAD asks for /abcHEADxyz/user2.bin: the SDK replaces GET" in out
+        assert paths == [[b"HEAD", b"/abcHEADxyz/user2.bin"], [b"GET", b"/abcGETxyz/user2.bin"]]
+        assert_refused(tool("simulate", "--server", server.url("/" + "a" * 463), str(flash)), USAGE,
+                       "too long for a device")
+
+
 # ---- page and trigger ----
 
 def test_page_is_served_during_an_update(simulate, shared_serve, flash):

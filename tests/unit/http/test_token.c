@@ -14,6 +14,8 @@ static void test_check(void **state)
         "12345678", TOKEN, "A.b_c~d-",
         "0123456789012345678901234567890123456789012345678901234567890123"};
     static const char *const bad[] = {
+        "abcGETxyz",
+        "my-keep-alive",
         "",
         "1234567",
         "with/slash",

@@ -3,6 +3,8 @@
 #include "ota/request.h"
 #include "support/test.h"
 
+#include <string.h>
+
 struct row {
     const char *name;
     int slot;
@@ -62,7 +64,51 @@ static void test_slot(void **state)
     assert_int_equal(ota_slot_of_name(row->name), row->slot);
 }
 
+/* Every occurrence is replaced, also in the path. */
+static void test_head_of_get(void **state)
+{
+    static const char *const cases[][2] = {
+        {"GET /user2.bin HTTP/1.0\r\nConnection: close\r\n\r\n\r",
+         "HEAD /user2.bin HTTP/1.0\r\nConnection: close\r\n\r\n\r"},
+        {"GET /user2.bin HTTP/1.1\r\nConnection: keep-alive\r\n\r\n",
+         "HEAD /user2.bin HTTP/1.1\r\nConnection: close\r\n\r\n"},
+        {"GET /abcGETxyz/user2.bin HTTP/1.0\r\n\r\n",
+         "HEAD /abcHEADxyz/user2.bin HTTP/1.0\r\n\r\n"},
+        {"GET /GETGET/keep-alive/get/Keep-Alive", "HEAD /HEADHEAD/close/get/Keep-Alive"},
+        {"", ""},
+        {"GE", "GE"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char head[200];
+        size_t size = strlen(cases[i][1]);
+        assert_int_equal(ota_head_of_get(cases[i][0], head, sizeof head), size);
+        assert_string_equal(head, cases[i][1]);
+        for (size_t room = 0; room <= size; room++) { /* cut, never beyond its room */
+            memset(head, '!', sizeof head);
+            assert_int_equal(ota_head_of_get(cases[i][0], head, room), size);
+            assert_int_equal(head[room], '!');
+            assert_true(room == 0 ||
+                        (strlen(head) == room - 1 && strncmp(head, cases[i][1], room - 1) == 0));
+        }
+    }
+}
+
+static void test_replaced_in(void **state)
+{
+    (void)state;
+    assert_string_equal(ota_replaced_in("/abcGETxyz/user2.bin"), "GET");
+    assert_string_equal(ota_replaced_in("/keep-alive/user2.bin"), "keep-alive");
+    assert_null(ota_replaced_in("/get/Keep-Alive/user2.bin"));
+    assert_null(ota_replaced_in(""));
+}
+
 int main(void)
 {
-    return run_table("slot of a name", rows, test_slot);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_head_of_get),
+        cmocka_unit_test(test_replaced_in),
+    };
+    return cmocka_run_group_tests_name("text", tests, NULL, NULL) +
+           run_table("slot of a name", rows, test_slot);
 }
