@@ -3,8 +3,9 @@
  * @file verify.h
  * Who would accept and boot this? Every demand that devices make of an image, one named rule each.
  *
- * The demands are those of Espressif's bootloader 1.6, of rBoot and of the upgrade library in the
- * NONOS SDK. A rule that no consumer demands is kept for what it reveals and only warns.
+ * The demands are those of Espressif's bootloaders, of rBoot, of the upgrade libraries in the NONOS
+ * SDK and in the RTOS SDK 1.x, and of firmware to which updates are pushed. A rule that no consumer
+ * demands is kept for what it reveals and only warns.
  */
 #ifndef ESPIMAGE_VERIFY_H
 #define ESPIMAGE_VERIFY_H
@@ -15,14 +16,19 @@
 ESPIMAGE_BEGIN
 
 enum espimage_consumer {
-    ESPIMAGE_CONSUMER_BOOT,  /**< Espressif's second-stage bootloader 1.2 and later */
-    ESPIMAGE_CONSUMER_RBOOT, /**< rBoot */
-    ESPIMAGE_CONSUMER_OTA2,  /**< upgrade library of SDK 2.x */
-    ESPIMAGE_CONSUMER_OTA3,  /**< upgrade library of SDK 3.x */
+    ESPIMAGE_CONSUMER_BOOT,        /**< Espressif's second-stage bootloader 1.2 and later */
+    ESPIMAGE_CONSUMER_RBOOT,       /**< rBoot */
+    ESPIMAGE_CONSUMER_OTA2,        /**< upgrade library of SDK 2.x */
+    ESPIMAGE_CONSUMER_OTA3,        /**< upgrade library of SDK 3.x */
+    ESPIMAGE_CONSUMER_RTOS1,       /**< updates of RTOS SDK 1.x: length and CRC, no app number */
+    ESPIMAGE_CONSUMER_ESP_LINK,    /**< pushed to esp-link */
+    ESPIMAGE_CONSUMER_LIBESPHTTPD, /**< pushed to libesphttpd */
+    ESPIMAGE_CONSUMER_ESPRUINO,    /**< pushed to Espruino */
     ESPIMAGE_CONSUMER_COUNT
 };
 
-/** Short ("boot", "rboot", "ota2", "ota3") and for people ("boot 1.2 and later"). */
+/** Short ("boot", "rboot", "ota2", "ota3", "rtos1", "esp-link", "libesphttpd", "espruino") and for
+ * people ("boot 1.2 and later"). */
 ESPIMAGE_API const char *espimage_consumer_name(enum espimage_consumer consumer);
 ESPIMAGE_API const char *espimage_consumer_title(enum espimage_consumer consumer);
 ESPIMAGE_API bool espimage_consumer_by_name(const char *name, enum espimage_consumer *out);
@@ -41,6 +47,7 @@ struct espimage_rule {
     const char *name;   /**< "ota.crc": stable, for scripts */
     const char *demand; /**< one clause */
     unsigned consumers; /**< bit per espimage_consumer that refuses when it is broken */
+    unsigned crashes;   /**< those of them that do not notice it: the chip crashes at every reset */
 };
 
 /** The rules, in the order of a report. Static storage. */
@@ -75,6 +82,8 @@ struct espimage_verify_options {
 /** What a consumer does with the image. */
 struct espimage_verdict {
     bool accepts;
+    bool crashes; /**< it does not refuse: it starts the image, and the chip crashes at every reset
+                   */
     const struct espimage_finding *because; /**< first rule that refuses; NULL when it accepts */
 };
 

@@ -169,6 +169,10 @@ static void print_segments(const struct probing *p, const struct probe_result *r
     (void)printf("\n");
 }
 
+/* Whose rules the image must keep to: the upgrade client's, and then the bootloader's. */
+#define DEVICE                                                                                     \
+    (1U << ESPIMAGE_CONSUMER_BOOT | 1U << ESPIMAGE_CONSUMER_OTA2 | 1U << ESPIMAGE_CONSUMER_OTA3)
+
 static void print_image(const struct probe_report *report)
 {
     const espimage_report *v = report->verified;
@@ -180,7 +184,8 @@ static void print_image(const struct probe_report *report)
     }
     for (size_t i = 0; i < espimage_report_count(v) && report->image_whole; i++) {
         const struct espimage_finding *f = espimage_report_finding(v, i);
-        if (f->outcome == ESPIMAGE_FAIL || f->outcome == ESPIMAGE_WARN) {
+        bool concerns = f->rule->consumers == 0 || (f->rule->consumers & DEVICE) != 0;
+        if (concerns && (f->outcome == ESPIMAGE_FAIL || f->outcome == ESPIMAGE_WARN)) {
             (void)printf("  image %s%s%s  %s: %s: %s\n",
                          f->outcome == ESPIMAGE_FAIL ? style_bad() : style_doubtful(),
                          espimage_outcome_name(f->outcome), style_end(), f->rule->name,

@@ -12,9 +12,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#define CONSUMER_NAMES "boot rboot ota2 ota3 rtos1 esp-link libesphttpd espruino"
+
+/* Firmware to which updates are pushed is not what most images are for: asked for by name. */
+#define USUAL_CONSUMERS                                                                            \
+    (1U << ESPIMAGE_CONSUMER_BOOT | 1U << ESPIMAGE_CONSUMER_RBOOT | 1U << ESPIMAGE_CONSUMER_OTA2 | \
+     1U << ESPIMAGE_CONSUMER_OTA3 | 1U << ESPIMAGE_CONSUMER_RTOS1)
+
 static const struct option_spec verify_options[] = {
-    {OPT_FOR, "for", NULL, 0, "CONSUMER", "boot rboot ota2 ota3",
-     "count only this one's word; repeatable"},
+    {OPT_FOR, "for", NULL, 0, "CONSUMER", CONSUMER_NAMES, "count only this one's word; repeatable"},
+    {OPT_ALL, "all", NULL, 0, NULL, NULL, "show every rule, and every consumer"},
     {OPT_APP, "app", NULL, 0, "1|2", "1 2", "the slot that it is meant for"},
     {OPT_PROFILE, "profile", NULL, 0, "PROFILE", PROFILE_NAMES,
      "for an ELF: whose image to make of it (default sdk)"},
@@ -29,7 +36,8 @@ struct verification {
     struct espimage_verify_options rules;
     enum espimage_profile profile;
     struct flash_settings flash;
-    unsigned consumers; /* whose word counts; 0: all */
+    unsigned consumers; /* whose word counts, bit per consumer */
+    bool all;           /* show every rule and every consumer */
     bool json;
     json_t *reports; /* NULL without --json */
     size_t refused;
@@ -42,7 +50,7 @@ static enum espimage_code for_option(const char *value, struct verification *v,
     enum espimage_consumer consumer = ESPIMAGE_CONSUMER_BOOT;
     if (!espimage_consumer_by_name(value, &consumer)) {
         error_found(err, ESPIMAGE_ERR_USAGE, "unknown value '%s'", value);
-        return error_wanted(err, "one of boot rboot ota2 ota3");
+        return error_wanted(err, "one of " CONSUMER_NAMES);
     }
     v->consumers |= 1U << consumer;
     return ESPIMAGE_OK;
@@ -59,6 +67,7 @@ static enum espimage_code set_option(void *context, enum option_id id, const cha
     case OPT_OTA_SIZE:
         return number_option(value, ESPIMAGE_SECTOR, 16U << 20, &v->rules.partition, err);
     case OPT_IROM_CHECKSUM: v->rules.irom_checksum = true; return ESPIMAGE_OK;
+    case OPT_ALL: v->all = true; return ESPIMAGE_OK;
     case OPT_JSON: v->json = true; return ESPIMAGE_OK;
     default: return flash_option(&v->flash, id, value, err);
     }
@@ -75,30 +84,72 @@ static const char *style_of(enum espimage_outcome outcome)
     return style_faint();
 }
 
-static void report_text(const espimage_report *r, const char *name)
+static bool counts(const struct verification *v, enum espimage_consumer consumer)
 {
-    (void)printf("%s\n", shown(name).text);
+    return (v->consumers & 1U << consumer) != 0;
+}
+
+static void print_verdicts(const struct verification *v, const espimage_report *r)
+{
+    for (int c = 0; c < ESPIMAGE_CONSUMER_COUNT; c++) {
+        enum espimage_consumer consumer = (enum espimage_consumer)c;
+        const struct espimage_verdict *verdict = espimage_report_verdict(r, consumer);
+        const char *title = espimage_consumer_title(consumer);
+        if (!counts(v, consumer) && !v->all) {
+            continue;
+        }
+        if (verdict->accepts) {
+            (void)printf("  %s: %saccepts%s\n", title, style_good(), style_end());
+        } else {
+            (void)printf("  %s: %s%s%s: %s: %s\n", title, style_bad(),
+                         verdict->crashes ? "crashes at every reset" : "refuses", style_end(),
+                         verdict->because->rule->name, verdict->because->found);
+        }
+    }
+}
+
+/* Those that did not pass, of the consumers that count and of none. */
+static void print_rules(const struct verification *v, const espimage_report *r)
+{
     for (size_t i = 0; i < espimage_report_count(r); i++) {
         const struct espimage_finding *f = espimage_report_finding(r, i);
-        (void)printf("  %s%-7s%s  %-18s  %s: %s\n", style_of(f->outcome),
-                     espimage_outcome_name(f->outcome), style_end(), f->rule->name, f->rule->demand,
-                     f->found);
+        bool concerns = f->rule->consumers == 0 || (f->rule->consumers & v->consumers) != 0;
+        if (v->all || (concerns && f->outcome != ESPIMAGE_PASS)) {
+            (void)printf("  %s%-7s%s  %-22s  %s: %s\n", style_of(f->outcome),
+                         espimage_outcome_name(f->outcome), style_end(), f->rule->name,
+                         f->rule->demand, f->found);
+        }
     }
+}
+
+/* What has nothing that a bootloader could start from a slot. */
+static bool is_other_file(const espimage_report *r)
+{
+    switch (espimage_report_identity(r)->mistake) {
+    case ESPIMAGE_MISTAKE_BOOTLOADER:
+    case ESPIMAGE_MISTAKE_RBOOT_BOOTLOADER:
+    case ESPIMAGE_MISTAKE_RTOS3_BOOTLOADER:
+    case ESPIMAGE_MISTAKE_ARDUINO:
+    case ESPIMAGE_MISTAKE_RTOS3:
+    case ESPIMAGE_MISTAKE_ESP32: return true;
+    default: return espimage_report_finding(r, 0)->outcome != ESPIMAGE_PASS;
+    }
+}
+
+static void report_text(const struct verification *v, const espimage_report *r, const char *name)
+{
     const struct espimage_identity *identity = espimage_report_identity(r);
+    if (is_other_file(r) && !v->all) {
+        (void)printf("%s: %snot an image%s: %s\n", shown(name).text, style_bad(), style_end(),
+                     identity->text);
+        return;
+    }
+    (void)printf("%s\n", shown(name).text);
+    print_verdicts(v, r);
     if (identity->mistake != ESPIMAGE_MISTAKE_NONE) {
         (void)printf("  known mistake: %s\n", identity->text);
     }
-    for (int c = 0; c < ESPIMAGE_CONSUMER_COUNT; c++) {
-        enum espimage_consumer consumer = (enum espimage_consumer)c;
-        const struct espimage_verdict *v = espimage_report_verdict(r, consumer);
-        const char *title = espimage_consumer_title(consumer);
-        if (v->accepts) {
-            (void)printf("  %s: %saccepts%s\n", title, style_good(), style_end());
-        } else {
-            (void)printf("  %s: %srefuses%s: %s: %s\n", title, style_bad(), style_end(),
-                         v->because->rule->name, v->because->found);
-        }
-    }
+    print_rules(v, r);
 }
 
 static json_t *report_json(const espimage_report *r, const char *name, const char *part)
@@ -118,8 +169,8 @@ static json_t *report_json(const espimage_report *r, const char *name, const cha
         const struct espimage_verdict *v = espimage_report_verdict(r, consumer);
         (void)json_array_append_new(
             verdicts,
-            json_pack("{s:s, s:b, s:o}", "consumer", espimage_consumer_name(consumer), "accepts",
-                      v->accepts, "because",
+            json_pack("{s:s, s:b, s:b, s:o}", "consumer", espimage_consumer_name(consumer),
+                      "accepts", v->accepts, "crashes", v->crashes, "because",
                       v->because != NULL ? json_string(v->because->rule->name) : json_null()));
     }
     return json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "file", json_text(name), "part",
@@ -131,10 +182,9 @@ static json_t *report_json(const espimage_report *r, const char *name, const cha
 
 static bool is_refused(const struct verification *v, const espimage_report *r)
 {
-    unsigned count = v->consumers != 0 ? v->consumers : ~0U;
-    for (unsigned c = 0; c < ESPIMAGE_CONSUMER_COUNT; c++) {
-        if ((count & 1U << c) != 0 &&
-            !espimage_report_verdict(r, (enum espimage_consumer)c)->accepts) {
+    for (int c = 0; c < ESPIMAGE_CONSUMER_COUNT; c++) {
+        enum espimage_consumer consumer = (enum espimage_consumer)c;
+        if (counts(v, consumer) && !espimage_report_verdict(r, consumer)->accepts) {
             return true;
         }
     }
@@ -160,7 +210,7 @@ static enum espimage_code verify_image(struct verification *v, const char *path,
     } else {
         (void)snprintf(name, sizeof name, "%s%s%s", path, part != NULL ? ", as " : "",
                        part != NULL ? part : "");
-        report_text(report, name);
+        report_text(v, report, name);
     }
     espimage_report_free(report);
     return ESPIMAGE_OK;
@@ -304,6 +354,7 @@ static int run(const struct command *self, int argc, char **argv)
         return usage_error("verify: no file given; see: " PROGRAM " verify --help");
     }
     v.rules.map = v.flash.map;
+    v.consumers = v.consumers != 0 ? v.consumers : USUAL_CONSUMERS;
     v.reports = v.json ? json_array() : NULL;
     for (int i = first; i < argc; i++) {
         verify_path(&v, argv[i]);
@@ -326,7 +377,8 @@ const struct command cmd_verify = {
     .files = "*.bin *.elf *.out",
     .summary = "Check images against every rule that devices have",
     .details = "An ELF is converted in memory first; of a flash dump the slots are checked.\n"
-               "Exit status 1 when a consumer refuses an image.",
+               "Shows verdicts and the rules that did not pass. Exit status 1 when one of boot,\n"
+               "rboot, ota2, ota3 and rtos1, or of those given with --for, refuses an image.",
     .example = PROGRAM " verify --for boot --for ota3 app-user1.bin",
     .groups = {verify_options, flash_options, common_options, NULL},
     .run = run,

@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 enum option_id {
-    OPT_ALL_MSS = 1,
+    OPT_ALL = 1,
+    OPT_ALL_MSS,
     OPT_ALLOW,
     OPT_ANY_LAYOUT,
     OPT_APP,

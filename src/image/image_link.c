@@ -118,18 +118,29 @@ void image_link_judge(const struct espimage_image_view *view, const struct espim
     out->verdict = decide(out, (uint32_t)(words * part.size >> 32));
 }
 
+/* The slot of the map with this link address in the new layout; 0: none. */
+static uint8_t slot_at(const struct espimage_flash_map *map, uint32_t address)
+{
+    if (map->half == 0) {
+        return 0;
+    }
+    if (map->link[0] == address) {
+        return 1;
+    }
+    return map->link[1] == address ? 2 : 0;
+}
+
 const struct espimage_flash_map *image_link_map(const struct espimage_image_view *view,
-                                                uint32_t address, uint8_t *app)
+                                                uint32_t address,
+                                                const struct espimage_flash_map *first,
+                                                uint8_t *app)
 {
     struct flash_part part = flash_part_of(view);
-    for (size_t i = 0; i < espimage_flash_map_count(); i++) {
-        const struct espimage_flash_map *map = espimage_flash_map_at(i);
-        for (uint8_t slot = 0; slot < 2 && map->half != 0; slot++) {
-            if (map->link[slot] + (uint32_t)part.shift == address) {
-                *app = (uint8_t)(slot + 1);
-                return map;
-            }
-        }
+    const struct espimage_flash_map *map = first;
+    *app = slot_at(first, address - (uint32_t)part.shift);
+    for (size_t i = 0; *app == 0 && i < espimage_flash_map_count(); i++) {
+        map = espimage_flash_map_at(i);
+        *app = slot_at(map, address - (uint32_t)part.shift);
     }
-    return NULL;
+    return *app != 0 ? map : NULL;
 }

@@ -29,8 +29,10 @@ struct image_link {
 void image_link_judge(const struct espimage_image_view *view, const struct espimage_flash_map *map,
                       uint8_t app, struct image_link *out);
 
-/* The first map, in the order of their codes, that has this link address, and its slot, 1 or 2. */
+/* The map that has this link address, `first` before the others, and its slot, 1 or 2. */
 const struct espimage_flash_map *image_link_map(const struct espimage_image_view *view,
-                                                uint32_t address, uint8_t *app);
+                                                uint32_t address,
+                                                const struct espimage_flash_map *first,
+                                                uint8_t *app);
 
 #endif

@@ -11,13 +11,16 @@ from image import build, build_v1, device_crc
 from test_info import dump
 from tool import BAD_INPUT, NO_INPUT, NOT_ALL, OK, Maybe, assert_refused, assert_shape
 
-CONSUMERS = ["boot", "rboot", "ota2", "ota3"]
+CONSUMERS = ["boot", "rboot", "ota2", "ota3", "rtos1", "esp-link", "libesphttpd", "espruino"]
+SDK = CONSUMERS[:4]
+USUAL = CONSUMERS[:5]  # whose word counts unless others are named
 RAM = [(0x3FFE8000, b"data"), (0x3FFE8004, b"rodata"), (0x40100000, bytes(range(64)))]
 REPORT = {"file": str, "part": Maybe(str), "mistake": str, "mistake_text": str,
           "flash_map": Maybe(str),
           "rules": [{"rule": str, "outcome": {"pass", "fail", "warn", "unknown"}, "demand": str,
                      "found": str}],
-          "verdicts": [{"consumer": str, "accepts": bool, "because": Maybe(str)}]}
+          "verdicts": [{"consumer": str, "accepts": bool, "crashes": bool,
+                        "because": Maybe(str)}]}
 
 
 def reports(tool, *args):
@@ -35,11 +38,16 @@ def reports(tool, *args):
 
 
 def one(tool, data, *args):
-    """(status, mistake, who accepts, {rule: outcome}) of these bytes."""
+    """(status, mistake, which of SDK accept, {rule: outcome}) of these bytes."""
     (tool.cwd / "x.bin").write_bytes(data)
     status, (report,) = reports(tool, *args, "x.bin")
-    accepting = [v["consumer"] for v in report["verdicts"] if v["accepts"]]
-    return status, report["mistake"], accepting, {r["rule"]: r["outcome"] for r in report["rules"]}
+    accepting = [v["consumer"] for v in report["verdicts"]
+                 if v["accepts"] and v["consumer"] in SDK]
+    rules = {r["rule"]: r["outcome"] for r in report["rules"]}
+    (rtos1,) = [v["accepts"] for v in report["verdicts"] if v["consumer"] == "rtos1"]
+    assert rtos1 == (rules["file.image"] == rules["ota.crc"] == "pass"
+                     and rules["rtos1.length"] in ("pass", "warn")), "length and CRC alone"
+    return status, report["mistake"], accepting, rules
 
 
 def image_with_negative_crc(**kwargs):
@@ -63,16 +71,19 @@ def test_what_we_make_is_accepted_by_all(tool, firmware, name):
     for title in ("boot 1.2 and later: accepts", "rBoot: accepts", "OTA of SDK 2.x: accepts",
                   "OTA of SDK 3.x: accepts"):
         assert title in result.out
-    assert "fail" not in result.out and "refuses" not in result.out
+    assert len(result.out.splitlines()) == 1 + len(USUAL), "what passes is not worth a line"
     status, (report,) = reports(tool, "x.bin")
     assert status == OK and report["mistake"] == "none"
-    assert {r["outcome"] for r in report["rules"]} == {"pass"}
+    assert {r["outcome"] for r in report["rules"] if not r["rule"].startswith("espruino.")} \
+        == {"pass"}
+    whole = tool.ok("verify", "--all", "x.bin").out.splitlines()
+    assert len(whole) == 1 + len(CONSUMERS) + len(report["rules"])
 
 
 def test_what_python_makes_is_accepted_too(tool):
     for app in (1, 2):
-        assert one(tool, good(app))[:3] == (OK, "none", CONSUMERS)
-    assert one(tool, image_with_negative_crc())[:3] == (OK, "none", CONSUMERS)
+        assert one(tool, good(app))[:3] == (OK, "none", SDK)
+    assert one(tool, image_with_negative_crc())[:3] == (OK, "none", SDK)
 
 
 # name: (bytes, mistake, who accepts, rules that fail among others)
@@ -92,8 +103,8 @@ def mistakes():
         "esptool2": (build(b"code" * 100, RAM, b2=2, app=0x20, mode=2, crc=False), "esptool2",
                      loads, ["ota.crc", "ota.app-number"]),
         "python3-crc": (unsigned, "gen_appbin-py3", loads, ["ota.crc"]),
-        "v1": (build_v1(RAM), "v1", None, ["boot.header"]),
-        "v1-truncated": (build_v1(RAM)[:40], "v1", [], ["boot.header", "load.segments"]),
+        "v1": (build_v1(RAM), "v1", ["boot", "rboot"], ["ota.crc"]),
+        "v1-truncated": (build_v1(RAM)[:40], "v1", [], ["load.segments"]),
         "truncated-in-irom": (whole[:200], "truncated", [], ["load.irom"]),
         "truncated-in-ram": (whole[:-60], "truncated", [], ["load.segments"]),
         "truncated-at-crc": (whole[:-4], "truncated", loads, ["ota.crc"]),
@@ -137,9 +148,15 @@ def test_mistake(tool, name):
         assert rules[rule] in ("fail", "unknown"), rule
     result = tool("verify", "x.bin")
     assert result.status == NOT_ALL and result.err == ""
-    assert "refuses" in result.out
+    lines = result.out.splitlines()
+    if rules["file.image"] != "pass":
+        assert len(lines) == 1 and lines[0].startswith("x.bin: not an image: ")
+        return
+    assert "refuses" in result.out or "crashes at every reset" in result.out
+    assert [": " in line for line in lines[1:1 + len(USUAL)]] == [True] * len(USUAL), "verdicts"
+    assert all("  pass " not in line for line in lines)
     if found != "none":
-        assert "known mistake: " in result.out
+        assert "known mistake: " in lines[1 + len(USUAL)]
 
 
 def test_elf_called_image(tool, firmware):
@@ -149,7 +166,7 @@ def test_elf_called_image(tool, firmware):
 
 
 def test_made_by_the_other_profiles(tool, firmware):
-    wanted = {"sdk": ("none", CONSUMERS), "gen_appbin": ("none", CONSUMERS),
+    wanted = {"sdk": ("none", SDK), "gen_appbin": ("none", SDK),
               "esptool": ("esptool", ["boot", "rboot"]), "rboot": ("esptool2", ["boot", "rboot"])}
     for profile, (mistake, accepting) in wanted.items():
         tool.ok("convert", "--profile", profile, "-fs", "1MB", "-fm", "dio", "-o", "p.bin",
@@ -238,8 +255,8 @@ def test_flash_dump(tool):
     path = dump(tool, good(1), good(1))
     status, found = reports(tool, str(path))
     assert status == NOT_ALL, "user1's image in user2's slot"
-    assert [[v["accepts"] for v in r["verdicts"]] for r in found] == \
-        [[True] * 4, [True, True, False, False]]
+    assert [[v["accepts"] for v in r["verdicts"][:4]] for r in found] == \
+        [[True, True, True, True], [True, True, False, False]]
 
 
 def test_flash_dump_of_a_c1_map(tool):
@@ -264,3 +281,80 @@ def test_several_files(tool):
     assert_refused(tool("verify", "missing.bin"), NO_INPUT, "missing.bin")
     status, found = reports(tool, "good.bin", "bad.bin", "missing.bin")
     assert status == NOT_ALL and [r["file"] for r in found] == ["good.bin", "bad.bin"]
+
+
+# ---- linked for the other slot ----
+
+@pytest.mark.parametrize("name,app,flash_map", [
+    ("1MB.app1", 2, "1MB"), ("1MB.app2", 1, "1MB"), ("512KB.app2", 2, "1MB"),
+    ("1MB.app2", 2, "2MB-c1")])
+def test_linked_for_another_slot(tool, firmware, name, app, flash_map):
+    """The CRC is right, and every updater takes it; the device then crashes at every reset."""
+    assert tool("convert", "--app", str(app), "-fs", flash_map, "-o", "x.bin",
+                str(firmware.path(name))).status == OK
+    for options in ([], ["--app", str(app)]):
+        status, mistake, accepts, rules = one(tool, (tool.cwd / "x.bin").read_bytes(), *options)
+        assert (status, mistake, accepts) == (NOT_ALL, "none", ["rboot", "ota2", "ota3"])
+        assert rules["link.slot"] == "fail"
+    out = tool("verify", "x.bin").out
+    assert "boot 1.2 and later: crashes at every reset: link.slot: linked for 0x" in out
+    assert tool("verify", "--for", "ota3", "x.bin").status == OK
+
+
+def test_one_link_address_for_both_slots(tool, firmware):
+    for app in ("1", "2"):
+        tool.ok("convert", "--app", app, "-fs", "2MB-c1", "-o", "x.bin",
+                str(firmware.path("2MB-c1")))
+        assert one(tool, (tool.cwd / "x.bin").read_bytes(), "--app", app)[0] == OK
+
+
+def test_other_image_in_the_slot_of_a_dump(tool, firmware):
+    tool.ok("convert", "-o", "one.bin", str(firmware.path("1MB.app1")))
+    image = (tool.cwd / "one.bin").read_bytes()
+    result = tool("verify", str(dump(tool, image, image)))
+    assert result.out.count("crashes at every reset: link.slot") == 1
+    assert result.out.index(", as user2") < result.out.index("link.slot")
+
+
+# ---- headers ----
+
+def test_old_layout(tool, firmware):
+    """v1, FF up to 64 KB, the flash part, CRC: Espressif released AT firmware so."""
+    assert tool("convert", "--profile", "gen_appbin", "--app", "1", "-fs", "512KB", "-o", "x.bin",
+                str(firmware.path("old-boot.app1"))).status == OK
+    data = (tool.cwd / "x.bin").read_bytes()
+    length = struct.unpack_from("<I", data, 12)[0]
+    ram = bytearray(data[16 + length:-4])
+    ram[3] = 1
+    body = bytes(ram) + b"\xFF" * (0x10000 - len(ram)) + data[16:16 + length]
+    old = body + struct.pack("<I", device_crc(body))
+    status, _, accepts, rules = one(tool, old, "-fs", "512KB")
+    assert (status, accepts) == (OK, SDK), rules
+    assert rules["link.slot"] == "pass" and rules["format.end"] == "pass"
+    assert "boot 1.4 and later" in tool("verify", "--all", "x.bin").out
+    status, _, accepts, rules = one(tool, old, "-fs", "512KB", "--app", "2")
+    assert "boot" not in accepts and rules["link.slot"] == "fail"
+
+
+def test_headers_that_bootloaders_do_not_take(tool):
+    data = bytearray(good())
+    data[0] = 0xE9
+    assert one(tool, bytes(data))[2] == []
+    assert "crashes at every reset: boot.layout: E9 04" in tool("verify", "x.bin").out
+    data = bytearray(good())
+    data[16 + 400] = 0xE8
+    _, _, accepts, rules = one(tool, bytes(data))
+    assert "boot" not in accepts and rules["load.inner-header"] == "fail"
+    assert "boot 1.2 and later: refuses: load.inner-header" in tool("verify", "x.bin").out
+
+
+@pytest.mark.parametrize("app", [1, 2])
+def test_espruino(tool, firmware, app):
+    elf = str(firmware.path(f"1MB.app{app}"))
+    line = ["verify", "--for", "espruino", "--app", str(app)]
+    tool.ok("convert", "--profile", "espruino", "-o", "x.bin", elf)
+    assert tool(*line, "x.bin").status == OK
+    tool.ok("convert", "-o", "x.bin", elf)
+    result = tool(*line, "x.bin")
+    assert result.status == NOT_ALL and "espruino.app-number" in result.out
+    assert tool("verify", "--for", "esp-link", "--for", "libesphttpd", "x.bin").status == OK

@@ -14,7 +14,7 @@ from pages import (FORMAT_PAGE, ROOT, TOOL_PAGE, items, json_of, literal_tables,
 sys.path.append(str(ROOT / "tests/e2e"))
 from odd_files import odd_files  # noqa: E402  pylint: disable=wrong-import-position
 
-CONSUMERS = ["boot", "rboot", "ota2", "ota3"]
+CONSUMERS = ["boot", "rboot", "ota2", "ota3", "rtos1", "esp-link", "libesphttpd", "espruino"]
 
 
 def page_rules():
@@ -24,7 +24,7 @@ def page_rules():
         if not head.startswith("Sy "):
             continue
         text = " ".join(re.sub(r"^\.[A-Z][a-z] ", "", line) for line in body)
-        refused = re.search(r"\. (?:Refused by ([\w, ]+)|(A warning only))\.", text)
+        refused = re.search(r"\. (?:Refused by ([\w, -]+)|(A warning only))\.", text)
         assert refused, head
         demand = text[:refused.start()]
         found.append((head[3:], demand, (refused[1] or "").split(", ") if refused[1] else []))
@@ -66,6 +66,10 @@ def broken_images(image):
         changed[at] ^= 0x21
         yield f"byte{at}", bytes(changed)
         yield f"byte{at}crc", with_crc(changed[:-4])
+    for at, value in ((0, 0xE9), (3, 2), (3, 0x7F)):
+        changed = bytearray(image)
+        changed[at] = value
+        yield f"byte{at}is{value}", with_crc(changed[:-4])
     yield "long", with_crc(image[:-4] + bytes(0x7A000))
 
 

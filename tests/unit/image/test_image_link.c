@@ -120,7 +120,7 @@ static void test_old_layout(void **state)
     assert_int_equal(link.verdict, IMAGE_LINK_ELSEWHERE);
     assert_int_equal(link.wanted, OLD_APP1);
     assert_int_equal(link.other, OLD_APP2);
-    assert_string_equal(image_link_map(&view, link.other, &app)->name, "1MB");
+    assert_string_equal(image_link_map(&view, link.other, options.map, &app)->name, "1MB");
     assert_int_equal(app, 2);
 
     /* Without the part behind it there is nothing to judge. */
@@ -157,11 +157,15 @@ static void test_names_of_addresses(void **state)
     (void)state;
     struct espimage_image_view view = {.has_irom = true};
     uint8_t app = 0;
-    assert_string_equal(image_link_map(&view, APP2, &app)->name, "1MB");
+    const struct espimage_flash_map *mb4 = espimage_flash_map_by_name("4MB");
+    const struct espimage_flash_map *windowed = espimage_flash_map_by_name("2MB-c1");
+    assert_string_equal(image_link_map(&view, APP2, mb4, &app)->name, "4MB");
     assert_int_equal(app, 2);
-    assert_string_equal(image_link_map(&view, APP1, &app)->name, "512KB");
+    assert_string_equal(image_link_map(&view, APP2, windowed, &app)->name, "1MB");
+    assert_int_equal(app, 2);
+    assert_string_equal(image_link_map(&view, APP1, windowed, &app)->name, "2MB-c1");
     assert_int_equal(app, 1);
-    assert_null(image_link_map(&view, 0x40202010, &app));
+    assert_null(image_link_map(&view, 0x40202010, mb4, &app));
 }
 
 int main(void)

@@ -7,12 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BOOT  (1U << ESPIMAGE_CONSUMER_BOOT)
-#define RBOOT (1U << ESPIMAGE_CONSUMER_RBOOT)
-#define OTA2  (1U << ESPIMAGE_CONSUMER_OTA2)
-#define OTA3  (1U << ESPIMAGE_CONSUMER_OTA3)
-#define OTA   (OTA2 | OTA3)
-#define LOAD  (BOOT | RBOOT)
+#define BOOT     (1U << ESPIMAGE_CONSUMER_BOOT)
+#define RBOOT    (1U << ESPIMAGE_CONSUMER_RBOOT)
+#define OTA2     (1U << ESPIMAGE_CONSUMER_OTA2)
+#define OTA3     (1U << ESPIMAGE_CONSUMER_OTA3)
+#define RTOS1    (1U << ESPIMAGE_CONSUMER_RTOS1)
+#define LINK     (1U << ESPIMAGE_CONSUMER_ESP_LINK)
+#define HTTPD    (1U << ESPIMAGE_CONSUMER_LIBESPHTTPD)
+#define ESPRUINO (1U << ESPIMAGE_CONSUMER_ESPRUINO)
+#define OTA      (OTA2 | OTA3)
+#define LOAD     (BOOT | RBOOT)
+#define PUSH     (LINK | HTTPD | ESPRUINO)
+/* The consumers of the table of cases; the others have tables of their own. */
+#define TABLE (LOAD | OTA)
 
 struct rule_case {
     const char *name;
@@ -21,13 +28,38 @@ struct rule_case {
 
 /* Who refuses an image that breaks the rule, in the order of a report. */
 static const struct rule_case rule_rows[] = {
-    {"file.image", LOAD | OTA}, {"boot.header", BOOT},       {"rboot.header", RBOOT},
-    {"load.irom", LOAD},        {"load.inner-header", LOAD}, {"load.segments", LOAD},
-    {"load.addresses", LOAD},   {"load.entry", LOAD},        {"boot.checksum", BOOT},
-    {"rboot.checksum", RBOOT},  {"ota.header", OTA},         {"ota.app-number", OTA},
-    {"ota.length", OTA2},       {"ota.partition", OTA3},     {"ota.crc", OTA},
-    {"wire.length", 0},         {"format.padding", 0},       {"format.entries", 0},
-    {"format.settings", 0},     {"format.map", 0},           {"format.end", 0},
+    {"file.image", LOAD | OTA | RTOS1 | PUSH},
+    {"boot.header", BOOT},
+    {"boot.layout", BOOT},
+    {"rboot.header", RBOOT},
+    {"load.irom", LOAD},
+    {"load.inner-header", BOOT},
+    {"load.segments", LOAD},
+    {"load.addresses", LOAD},
+    {"load.entry", LOAD},
+    {"boot.checksum", BOOT},
+    {"rboot.checksum", RBOOT},
+    {"link.slot", BOOT},
+    {"ota.header", OTA},
+    {"ota.app-number", OTA},
+    {"ota.length", OTA2},
+    {"ota.partition", OTA3},
+    {"ota.crc", OTA | RTOS1},
+    {"rtos1.length", RTOS1},
+    {"push.header", PUSH},
+    {"push.entry", PUSH},
+    {"push.address", PUSH},
+    {"push.length", PUSH},
+    {"libesphttpd.flash-size", HTTPD},
+    {"esp-link.flash-size", LINK | ESPRUINO},
+    {"esp-link.length", LINK},
+    {"espruino.app-number", ESPRUINO},
+    {"wire.length", 0},
+    {"format.padding", 0},
+    {"format.entries", 0},
+    {"format.settings", 0},
+    {"format.map", 0},
+    {"format.end", 0},
 };
 
 static void test_rules(void **state)
@@ -44,7 +76,8 @@ static void test_rules(void **state)
 static void test_consumer_names(void **state)
 {
     (void)state;
-    static const char *const names[] = {"boot", "rboot", "ota2", "ota3"};
+    static const char *const names[] = {"boot",  "rboot",    "ota2",        "ota3",
+                                        "rtos1", "esp-link", "libesphttpd", "espruino"};
     enum espimage_consumer consumer;
     for (size_t i = 0; i < ESPIMAGE_CONSUMER_COUNT; i++) {
         assert_string_equal(espimage_consumer_name((enum espimage_consumer)i), names[i]);
@@ -92,6 +125,9 @@ static enum espimage_outcome expected_outcome(const struct expected *e, const ch
 static void check_verdicts(const espimage_report *report, unsigned refusers)
 {
     for (unsigned i = 0; i < ESPIMAGE_CONSUMER_COUNT; i++) {
+        if ((TABLE & 1U << i) == 0) {
+            continue;
+        }
         const struct espimage_verdict *verdict =
             espimage_report_verdict(report, (enum espimage_consumer)i);
         bool accepts = (refusers & 1U << i) == 0;
@@ -109,6 +145,13 @@ static void check_verdicts(const espimage_report *report, unsigned refusers)
     }
 }
 
+/* link.slot, and the rules of consumers outside of the table of cases. */
+static bool has_own_table(const struct espimage_rule *rule)
+{
+    bool others = rule->consumers != 0 && (rule->consumers & TABLE) == 0;
+    return others || strcmp(rule->name, "link.slot") == 0;
+}
+
 static void check_report(const espimage_report *report, const struct expected *expected)
 {
     assert_int_equal(espimage_report_count(report), espimage_rule_count());
@@ -117,6 +160,9 @@ static void check_report(const espimage_report *report, const struct expected *e
         enum espimage_outcome wanted = expected_outcome(expected, f->rule->name);
         assert_ptr_equal(f->rule, espimage_rule_at(i));
         assert_true(f->found[0] != '\0');
+        if (has_own_table(f->rule)) {
+            continue;
+        }
         if (f->outcome != wanted) {
             print_error("%s: %s, not %s: %s\n", f->rule->name, espimage_outcome_name(f->outcome),
                         espimage_outcome_name(wanted), f->found);
@@ -206,7 +252,8 @@ struct verify_case {
     "format.padding format.entries format.settings format.end"
 #define BEHIND_INNER "load.entry boot.checksum rboot.checksum format.padding format.end"
 #define ALL_RULES                                                                                  \
-    "boot.header rboot.header load.irom " BEHIND_IROM " ota.header ota.app-number ota.length "     \
+    "boot.header boot.layout rboot.header load.irom " BEHIND_IROM                                  \
+    " ota.header ota.app-number ota.length "                                                       \
     "ota.partition ota.crc wire.length format.map"
 #define NO_MAP "ota.length ota.partition format.map"
 #define NONE                                                                                       \
@@ -235,8 +282,15 @@ static const struct verify_case rows[] = {
      NULL,
      {0},
      {"boot.header rboot.header ota.header", NULL, NULL, LOAD | OTA}},
-    {"E9 04 with irom", TINY, {{0, 1, 0xE9}}, 0, false, NULL, {0}, {"ota.header", NULL, NULL, OTA}},
-    {"E9 03", V1_3, {{0}}, 0, false, NULL, {0}, {"boot.header", NULL, NULL, BOOT}},
+    {"E9 04 with irom",
+     TINY,
+     {{0, 1, 0xE9}},
+     0,
+     false,
+     NULL,
+     {0},
+     {"boot.layout rboot.header ota.header", NULL, NULL, LOAD | OTA}},
+    {"E9 03", V1_3, {{0}}, 0, false, NULL, {0}, NONE},
     {"E9 04", V1_4, {{0}}, 0, false, NULL, {0}, {"ota.header", NULL, NULL, OTA}},
 
     {"irom leaves the file",
@@ -273,7 +327,7 @@ static const struct verify_case rows[] = {
      false,
      NULL,
      {0},
-     {NULL, "load.inner-header", NULL, 0}},
+     {"load.inner-header", NULL, NULL, BOOT}},
     {"segment leaves the file",
      TINY,
      {{56, 4, 0x1000}},
@@ -628,7 +682,7 @@ static const char *found_by(const struct espimage_bytes *built,
 static void test_found(void **state)
 {
     (void)state;
-    enum { LENGTH = 12, PARTITION = 13, CRC = 14, BOOT_SUM = 8, APP = 11, MAP = 19 };
+    enum { LENGTH = 14, PARTITION = 15, CRC = 16, BOOT_SUM = 9, APP = 13, MAP = 30 };
     const struct espimage_verify_options either = ESPIMAGE_VERIFY_OPTIONS_INIT;
     const struct espimage_verify_options second = {
         .size = sizeof second, .app = 2, .partition = 80};
@@ -785,13 +839,204 @@ static void test_random_damage(void **state)
     espimage_bytes_free(&good);
 }
 
+static enum espimage_outcome outcome_in(const struct espimage_bytes *built,
+                                        const struct espimage_verify_options *options,
+                                        const char *rule, bool *crashes)
+{
+    espimage_report *report = verified(built->data, built->size, options);
+    enum espimage_outcome outcome = outcome_of(report, rule);
+    const struct espimage_verdict *boot = espimage_report_verdict(report, ESPIMAGE_CONSUMER_BOOT);
+    *crashes = boot->crashes;
+    espimage_report_free(report);
+    return outcome;
+}
+
+struct slot_case {
+    const char *name;
+    uint8_t built_as; /* app number in the image */
+    uint8_t given;    /* options.app */
+    uint32_t words;
+    uint32_t points_to;
+    const char *map;
+    enum espimage_outcome outcome;
+};
+
+static const struct slot_case slot_rows[] = {
+    {"app1, numbered so", 1, 0, 20, 0x40201010, "1MB", ESPIMAGE_PASS},
+    {"app1, numbered 2", 2, 0, 20, 0x40201010, "1MB", ESPIMAGE_FAIL},
+    {"app1, numbered 2, for user2", 2, 2, 20, 0x40201010, "1MB", ESPIMAGE_FAIL},
+    {"app1, numbered 1, in user2", 1, 2, 20, 0x40201010, "1MB", ESPIMAGE_FAIL},
+    {"app2, numbered so", 2, 2, 20, 0x40281010, "1MB", ESPIMAGE_PASS},
+    {"app2 of another map", 2, 2, 20, 0x40281010, "512KB", ESPIMAGE_FAIL},
+    {"either, as user2", 2, 2, 20, 0x40201010, "2MB-c1", ESPIMAGE_PASS},
+    {"too few words", 1, 1, 2, 0x40201010, "1MB", ESPIMAGE_WARN},
+    {"a map without slots", 1, 1, 20, 0x40201010, "256KB", ESPIMAGE_WARN},
+};
+
+static void test_slot(void **state)
+{
+    const struct slot_case *row = *state;
+    bool crashes = false;
+    struct espimage_build_options build = options_usual();
+    struct espimage_verify_options options = ESPIMAGE_VERIFY_OPTIONS_INIT;
+    espimage_firmware *fw = firmware_pointing(0x40201010, 0x1000, row->words, row->points_to);
+    build.app = row->built_as;
+    struct espimage_bytes built = image(fw, &build);
+    espimage_firmware_free(fw);
+    options.map = espimage_flash_map_by_name(row->map);
+    options.app = row->given;
+    assert_int_equal(outcome_in(&built, &options, "link.slot", &crashes), row->outcome);
+    assert_int_equal(crashes, row->outcome == ESPIMAGE_FAIL);
+    espimage_bytes_free(&built);
+}
+
+struct pushed_case {
+    const char *name;
+    enum espimage_profile profile;
+    uint8_t app;
+    uint32_t irom;
+    struct poke poke;
+    const char *map;
+    uint8_t given;
+    unsigned refusers; /* of PUSH | RTOS1 */
+};
+
+static const struct pushed_case pushed_rows[] = {
+    {"sdk, user1", ESPIMAGE_PROFILE_SDK, 1, 0x1000, {0}, "1MB", 0, 0},
+    {"sdk, for user1", ESPIMAGE_PROFILE_SDK, 1, 0x1000, {0}, "1MB", 1, ESPRUINO},
+    {"sdk, user2", ESPIMAGE_PROFILE_SDK, 2, 0x1000, {0}, "1MB", 0, ESPRUINO},
+    {"espruino, user1", ESPIMAGE_PROFILE_ESPRUINO, 1, 0x1000, {0}, "1MB", 1, 0},
+    {"espruino, user2", ESPIMAGE_PROFILE_ESPRUINO, 2, 0x1000, {0}, "1MB", 2, 0},
+    {"rtos1", ESPIMAGE_PROFILE_RTOS1, 1, 0x1000, {0}, "1MB", 0, ESPRUINO},
+    {"rboot, no CRC", ESPIMAGE_PROFILE_RBOOT, 1, 0x1000, {0}, "1MB", 0, ESPRUINO | RTOS1},
+    {"short", ESPIMAGE_PROFILE_SDK, 1, 0x40, {0}, "1MB", 0, LINK},
+    {"second byte", ESPIMAGE_PROFILE_SDK, 1, 0x1000, {1, 1, 3}, "1MB", 0, PUSH},
+    {"E9", ESPIMAGE_PROFILE_SDK, 1, 0x1000, {0, 1, 0xE9}, "1MB", 0, PUSH},
+    {"mode 4", ESPIMAGE_PROFILE_SDK, 1, 0x1000, {2, 1, 4}, "1MB", 0, PUSH},
+    {"fourth byte 40", ESPIMAGE_PROFILE_SDK, 1, 0x1000, {3, 1, 0x40}, "1MB", 0, ESPRUINO},
+    {"fourth byte 41", ESPIMAGE_PROFILE_SDK, 1, 0x1000, {3, 1, 0x41}, "1MB", 0, ESPRUINO | HTTPD},
+    {"fourth byte 6F", ESPIMAGE_PROFILE_SDK, 1, 0x1000, {3, 1, 0x6F}, "1MB", 0, ESPRUINO | HTTPD},
+    {"fourth byte 70", ESPIMAGE_PROFILE_SDK, 1, 0x1000, {3, 1, 0x70}, "1MB", 0, PUSH},
+    {"entry", ESPIMAGE_PROFILE_SDK, 1, 0x1000, {6, 1, 0x11}, "1MB", 0, PUSH},
+    {"load address", ESPIMAGE_PROFILE_SDK, 1, 0x1000, {8, 1, 1}, "1MB", 0, PUSH},
+    {"0x3B000 and more", ESPIMAGE_PROFILE_SDK, 1, 0x3B000, {0}, "512KB", 0, PUSH | RTOS1},
+    {"0x3AF00 and more", ESPIMAGE_PROFILE_SDK, 1, 0x3AF00, {0}, "512KB", 0, RTOS1},
+};
+
+/* The CRC is right all the same. */
+static void test_pushed(void **state)
+{
+    const struct pushed_case *row = *state;
+    struct espimage_build_options build = options_usual();
+    struct espimage_verify_options options = ESPIMAGE_VERIFY_OPTIONS_INIT;
+    espimage_firmware *fw = firmware_pointing(0x40201010, row->irom, 0, 0x40201010);
+    build.app = row->app;
+    build.profile = row->profile;
+    struct espimage_bytes built = image(fw, &build);
+    espimage_firmware_free(fw);
+    if (row->poke.bytes != 0) {
+        built.data[row->poke.at] = (uint8_t)row->poke.value;
+        seal(built.data, built.size);
+    }
+    options.map = espimage_flash_map_by_name(row->map);
+    options.app = row->given;
+    espimage_report *report = verified(built.data, built.size, &options);
+    for (unsigned c = ESPIMAGE_CONSUMER_RTOS1; c < ESPIMAGE_CONSUMER_COUNT; c++) {
+        const struct espimage_verdict *verdict =
+            espimage_report_verdict(report, (enum espimage_consumer)c);
+        if (verdict->accepts != ((row->refusers & 1U << c) == 0)) {
+            print_error("%s: %s\n", espimage_consumer_name((enum espimage_consumer)c),
+                        verdict->because != NULL ? verdict->because->rule->name : "accepts");
+        }
+        assert_int_equal(verdict->accepts, (row->refusers & 1U << c) == 0);
+        assert_false(verdict->crashes);
+    }
+    espimage_report_free(report);
+    espimage_bytes_free(&built);
+}
+
+/* What a bootloader does not notice before it jumps is told from what it refuses. */
+static void test_crashes(void **state)
+{
+    (void)state;
+    static const struct {
+        struct poke poke;
+        bool crashes;
+    } damages[] = {{{0, 1, 0x00}, false},  {{1, 1, 0x03}, false}, {{0, 1, 0xE9}, true},
+                   {{32, 1, 0xE8}, false}, {{33, 1, 200}, true},  {{48, 1, 0x55}, true},
+                   {{79, 1, 0x00}, true}};
+    const struct espimage_verify_options options = ESPIMAGE_VERIFY_OPTIONS_INIT;
+    for (size_t i = 0; i < COUNT(damages); i++) {
+        struct espimage_bytes built = build_base(TINY);
+        built.data[damages[i].poke.at] = (uint8_t)damages[i].poke.value;
+        espimage_report *report = verified(built.data, built.size, &options);
+        const struct espimage_verdict *boot =
+            espimage_report_verdict(report, ESPIMAGE_CONSUMER_BOOT);
+        assert_false(boot->accepts);
+        assert_int_equal(boot->crashes, damages[i].crashes);
+        assert_false(espimage_report_verdict(report, ESPIMAGE_CONSUMER_OTA3)->crashes);
+        espimage_report_free(report);
+        espimage_bytes_free(&built);
+    }
+}
+
+/* Boot 1.6 and 1.7 count the lines from the inner header, rBoot from the start of the slot. */
+static void test_line_of_the_checksum(void **state)
+{
+    (void)state;
+    bool crashes = false;
+    struct espimage_bytes built = build_base(TINY);
+    const struct espimage_verify_options options = ESPIMAGE_VERIFY_OPTIONS_INIT;
+    uint8_t moved[128] = {0};
+    uint8_t sum = built.data[79];
+    memcpy(moved, built.data, 32);
+    moved[12] = 20; /* irom of 20 bytes: the inner header is at 36 */
+    memcpy(moved + 36, built.data + 32, 36);
+    struct espimage_bytes odd = {moved, 100};
+    moved[36 + 47] = sum;
+    assert_int_equal(outcome_in(&odd, &options, "boot.checksum", &crashes), ESPIMAGE_PASS);
+    assert_int_equal(outcome_in(&odd, &options, "rboot.checksum", &crashes), ESPIMAGE_FAIL);
+    moved[36 + 47] = 0;
+    moved[79] = sum;
+    assert_int_equal(outcome_in(&odd, &options, "boot.checksum", &crashes), ESPIMAGE_FAIL);
+    assert_true(crashes);
+    assert_int_equal(outcome_in(&odd, &options, "rboot.checksum", &crashes), ESPIMAGE_PASS);
+    espimage_bytes_free(&built);
+}
+
+/* A word of the segments that is an address is no code. */
+static void test_literal_at_the_entry(void **state)
+{
+    (void)state;
+    bool crashes = false;
+    struct espimage_bytes built = build_base(TINY);
+    const struct espimage_verify_options options = ESPIMAGE_VERIFY_OPTIONS_INIT;
+    const size_t text = 60;
+    assert_int_equal(outcome_in(&built, &options, "load.entry", &crashes), ESPIMAGE_PASS);
+    put_le32(built.data + 4, 0x40100000);
+    put_le32(built.data + 36, 0x40100000);
+    put_le32(built.data + text, 0x40100010);
+    assert_int_equal(outcome_in(&built, &options, "load.entry", &crashes), ESPIMAGE_WARN);
+    put_le32(built.data + text, 0x21F0C112);
+    assert_int_equal(outcome_in(&built, &options, "load.entry", &crashes), ESPIMAGE_PASS);
+    espimage_bytes_free(&built);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rules),          cmocka_unit_test(test_found),
-        cmocka_unit_test(test_consumer_names), cmocka_unit_test(test_every_prefix),
-        cmocka_unit_test(test_damaged_byte),   cmocka_unit_test(test_random_damage),
+        cmocka_unit_test(test_crashes),
+        cmocka_unit_test(test_line_of_the_checksum),
+        cmocka_unit_test(test_literal_at_the_entry),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_found),
+        cmocka_unit_test(test_consumer_names),
+        cmocka_unit_test(test_every_prefix),
+        cmocka_unit_test(test_damaged_byte),
+        cmocka_unit_test(test_random_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) + run_table("rules", rows, test_case) +
-           run_table("profiles", built_rows, test_built);
+           run_table("profiles", built_rows, test_built) +
+           run_table("linked for", slot_rows, test_slot) +
+           run_table("pushed", pushed_rows, test_pushed);
 }
