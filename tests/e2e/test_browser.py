@@ -11,7 +11,7 @@ import browser as browser_module
 from server import read_to_end
 
 pytestmark = pytest.mark.skipif(browser_module.PROGRAM is None,
-                                reason="chromium not found (on Debian: apt-get install chromium)")
+                                reason="chromium not found (on Debian: apt-get install chromium; scripts/test --browser does)")
 
 EVIL = "<img src=x onerror=alert(1)>"
 

@@ -20,7 +20,7 @@ SHELLS = {"bash": ["bash", "-n"], "zsh": ["zsh", "-n"], "fish": ["fish", "--no-e
 
 def needs(shell):
     if shutil.which(shell) is None:
-        pytest.skip(f"no {shell}")
+        pytest.skip(f"{shell} not found (on Debian: apt-get install {shell})")
 
 
 def option_help(tool, command):

@@ -82,7 +82,7 @@ def test_parts_agree_with_objcopy(tool, firmware, name):
     """Not only with our reading of the ELF: binutils' reading of each section."""
     objcopy = shutil.which("xtensa-lx106-elf-objcopy")
     if objcopy is None:
-        pytest.skip("no xtensa-lx106-elf-objcopy")
+        pytest.skip("xtensa-lx106-elf-objcopy not found (on Debian: apt-get install binutils-xtensa-lx106)")
     tool.ok("convert", "-o", "x.bin", str(firmware.path(name)))
     got = Image((tool.cwd / "x.bin").read_bytes())
     elf = firmware.elf(name)

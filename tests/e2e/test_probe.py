@@ -41,6 +41,16 @@ def probe(tool, url, *args, status=None, timeout=60):
     return result.json()
 
 
+def probe_confirmed(tool, url, *args, status):
+    """The report of a probe whose count of segments agreed. A probe that reads late, on a busy machine,
+    closes the window: then the server's kernel cuts shorter segments, and the count says nothing."""
+    for _ in range(5):
+        report = probe(tool, url, *args, status=status)
+        if report["segments"]["confirmed"]:
+            return report
+    raise AssertionError(f"five probes, none confirmed: {report['segments']}")
+
+
 def outcomes(report):
     assert [r["rule"] for r in report["rules"]] == RULES
     return {r["rule"]: r["outcome"] for r in report["rules"]}
@@ -97,10 +107,9 @@ def large(firmware):
 def test_our_server(tool, serve, large):
     port = serve(large).port
     for slot in (1, 2):
-        report = probe(tool, f"http://127.0.0.1:{port}/user{slot}.bin", status=OK)
+        report = probe_confirmed(tool, f"http://127.0.0.1:{port}/user{slot}.bin", status=OK)
         assert_yes(report)
         assert report["running"] == 3 - slot
-        assert report["segments"]["confirmed"], report["segments"]
         assert not report["segments"]["header_alone"]
         assert not report["causes"]
 
@@ -108,9 +117,7 @@ def test_our_server(tool, serve, large):
 @pytest.mark.parametrize("mss", USUAL)
 def test_our_server_at_every_mss(tool, serve, large, mss):
     port = serve(large).port
-    report = probe(tool, f"http://127.0.0.1:{port}/user2.bin", "--mss", str(mss), status=OK)
-    assert_yes(report)
-    assert report["segments"]["confirmed"], report["segments"]
+    assert_yes(probe_confirmed(tool, f"http://127.0.0.1:{port}/user2.bin", "--mss", str(mss), status=OK))
 
 
 def test_our_server_to_a_slow_reader(tool, serve, large):
@@ -133,7 +140,7 @@ def test_our_server_without_an_elf(tool, serve, firmware):
 # ---- nginx ----
 
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
-needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx not found (on Debian: apt-get install nginx-light)")
 
 PLAIN = """server {
     listen 8080;
@@ -243,10 +250,9 @@ def test_nginx_short_last_segment(tool, nginx, mss):
             if size is None:
                 continue
             nginx.put("user2.bin", make_image(size))
-            report = probe(tool, url, "--mss", str(mss), "--all-mss", status=NOT_ALL)
+            report = probe_confirmed(tool, url, "--mss", str(mss), "--all-mss", status=NOT_ALL)
             assert report["verdict"] == "no"
             assert report["because"] == "last-segment", report
-            assert report["segments"]["confirmed"]
             layouts = {l["mss"]: l["outcome"] for l in report["all_mss"]}
             assert layouts[mss] == "fail" and "pass" in layouts.values()
             return
@@ -486,9 +492,7 @@ def test_bad_image(tool, made, rule):
 
 def test_good_server(tool):
     with BadServer(bad_servers.good) as server:
-        report = probe(tool, server.url(), status=OK)
-    assert_yes(report)
-    assert report["segments"]["confirmed"]
+        assert_yes(probe_confirmed(tool, server.url(), status=OK))
 
 
 def test_header_cut_where_it_does_no_harm(tool):

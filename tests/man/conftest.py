@@ -18,7 +18,7 @@ def elves(tmp_path_factory):
     folder = os.environ.get("ESPIMAGE_FIRMWARE")
     if not folder:
         if shutil.which("xtensa-lx106-elf-gcc") is None:
-            pytest.skip("xtensa-lx106-elf-gcc not found")
+            pytest.skip("xtensa-lx106-elf-gcc not found (on Debian: apt-get install gcc-xtensa-lx106)")
         folder = tmp_path_factory.mktemp("firmware")
         names = ["1MB.app1", "1MB.app2", "2MB-c1", "five-segments.app1", "no-boot", "rboot"]
         subprocess.run(["make", "-s", "-C", ROOT / "examples/firmware", f"OUT={folder}"]

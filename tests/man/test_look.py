@@ -14,7 +14,7 @@ from pages import PAGES, TIMEOUT
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_mandoc_has_no_complaint(page):
     if shutil.which("mandoc") is None:
-        pytest.skip("mandoc not found")
+        pytest.skip("mandoc not found (on Debian: apt-get install mandoc)")
     done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True,
                           text=True, check=False, timeout=TIMEOUT)
     assert (done.returncode, done.stdout) == (0, "")
