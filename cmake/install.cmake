@@ -21,22 +21,32 @@ install(FILES ${PROJECT_BINARY_DIR}/espimage-config.cmake
 configure_file(cmake/espimage.pc.in espimage.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/espimage.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-# The completions come out of the program itself, so that they cannot disagree with it.
-foreach(shell bash zsh fish)
+# The program writes its completions, so that they cannot disagree with it. A cross build needs an emulator
+# for that.
+if(CMAKE_CROSSCOMPILING AND NOT CMAKE_CROSSCOMPILING_EMULATOR)
+  message(WARNING "No shell completions: the program for ${CMAKE_SYSTEM_PROCESSOR} cannot run here; "
+    "set CMAKE_CROSSCOMPILING_EMULATOR, such as to qemu-${CMAKE_SYSTEM_PROCESSOR}")
+  set(shells "")
+else()
+  set(shells bash zsh fish)
+endif()
+foreach(shell IN LISTS shells)
   set(file ${PROJECT_BINARY_DIR}/completion/${shell}/espimagetool)
   add_custom_command(OUTPUT ${file}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/completion/${shell}
-    COMMAND $<TARGET_FILE:espimagetool> completion ${shell} > ${file}
+    COMMAND espimagetool completion ${shell} > ${file}
     DEPENDS espimagetool VERBATIM)
   list(APPEND completion_files ${file})
 endforeach()
 add_custom_target(completions ALL DEPENDS ${completion_files})
-install(FILES ${PROJECT_BINARY_DIR}/completion/bash/espimagetool
-  DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
-install(FILES ${PROJECT_BINARY_DIR}/completion/zsh/espimagetool
-  DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions RENAME _espimagetool)
-install(FILES ${PROJECT_BINARY_DIR}/completion/fish/espimagetool
-  DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME espimagetool.fish)
+if(shells)
+  install(FILES ${PROJECT_BINARY_DIR}/completion/bash/espimagetool
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES ${PROJECT_BINARY_DIR}/completion/zsh/espimagetool
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions RENAME _espimagetool)
+  install(FILES ${PROJECT_BINARY_DIR}/completion/fish/espimagetool
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME espimagetool.fish)
+endif()
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR}
   FILES_MATCHING PATTERN *.md PATTERN *.svg PATTERN *.tsv)
