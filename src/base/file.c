@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,27 +67,52 @@ static enum espimage_code read_all(int fd, size_t limit, struct file_bytes *out,
     return error_no_memory(err);
 }
 
-enum espimage_code file_read(const char *path, size_t limit, struct file_bytes *out,
-                             struct espimage_error *err)
+/* While the lease is held, the kernel lets a program that opens the file for writing wait. It says
+ * so by a signal: SIGURG is ignored unless a program asks for it, while the usual SIGIO would end
+ * the process. */
+static enum file_lease take_lease(int fd)
 {
-    enum espimage_code code = ESPIMAGE_OK;
+    if (fcntl(fd, F_SETSIG, SIGURG) != 0) {
+        return FILE_LEASE_NONE;
+    }
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
+        return FILE_LEASE_GRANTED;
+    }
+    return errno == EAGAIN ? FILE_LEASE_BUSY : FILE_LEASE_NONE;
+}
+
+static enum espimage_code read_descriptor(int fd, size_t limit, struct file_bytes *out,
+                                          enum file_lease *lease, struct espimage_error *err)
+{
+    if (fstat(fd, &out->status) != 0) {
+        return error_found(err, ESPIMAGE_ERR_IO, "cannot stat: %s", strerror(errno));
+    }
+    if (!S_ISREG(out->status.st_mode)) {
+        return refuse_kind(out->status.st_mode, err);
+    }
+    if (out->status.st_size < 0 || (uintmax_t)out->status.st_size > limit) {
+        error_found(err, ESPIMAGE_ERR_SIZE, "is %jd bytes long", (intmax_t)out->status.st_size);
+        return error_wanted(err, "at most %zu", limit);
+    }
+    if (lease != NULL) {
+        *lease = take_lease(fd);
+        if (*lease == FILE_LEASE_BUSY) {
+            error_found(err, ESPIMAGE_ERR_IO, "is open for writing in another program");
+            return error_advice(err, "try again when it is written");
+        }
+    }
+    return read_all(fd, limit, out, err);
+}
+
+static enum espimage_code read_path(const char *path, size_t limit, struct file_bytes *out,
+                                    enum file_lease *lease, struct espimage_error *err)
+{
     struct file_bytes bytes = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-    if (fd < 0) {
-        code = cannot_open(path, err);
-    } else if (fstat(fd, &bytes.status) != 0) {
-        code = error_found(err, ESPIMAGE_ERR_IO, "cannot look at it: %s", strerror(errno));
-    } else if (!S_ISREG(bytes.status.st_mode)) {
-        code = refuse_kind(bytes.status.st_mode, err);
-    } else if (bytes.status.st_size < 0 || (uintmax_t)bytes.status.st_size > limit) {
-        error_found(err, ESPIMAGE_ERR_SIZE, "is %jd bytes long", (intmax_t)bytes.status.st_size);
-        code = error_wanted(err, "at most %zu", limit);
-    } else {
-        code = read_all(fd, limit, &bytes, err);
-    }
+    enum espimage_code code =
+        fd < 0 ? cannot_open(path, err) : read_descriptor(fd, limit, &bytes, lease, err);
     if (fd >= 0) {
-        (void)close(fd);
+        (void)close(fd); /* which gives the lease back */
     }
     if (code != ESPIMAGE_OK) {
         file_bytes_free(&bytes);
@@ -94,6 +120,19 @@ enum espimage_code file_read(const char *path, size_t limit, struct file_bytes *
     }
     *out = bytes;
     return ESPIMAGE_OK;
+}
+
+enum espimage_code file_read(const char *path, size_t limit, struct file_bytes *out,
+                             struct espimage_error *err)
+{
+    return read_path(path, limit, out, NULL, err);
+}
+
+enum espimage_code file_read_leased(const char *path, size_t limit, struct file_bytes *out,
+                                    enum file_lease *lease, struct espimage_error *err)
+{
+    *lease = FILE_LEASE_UNTRIED;
+    return read_path(path, limit, out, lease, err);
 }
 
 void file_bytes_free(struct file_bytes *bytes)

@@ -21,6 +21,18 @@ enum espimage_code file_read(const char *path, size_t limit, struct file_bytes *
                              struct espimage_error *err);
 void file_bytes_free(struct file_bytes *bytes);
 
+/* What a read lease says about the programs that have a file open for writing. */
+enum file_lease {
+    FILE_LEASE_UNTRIED,
+    FILE_LEASE_NONE,    /* the file system gives none, or the file belongs to another user */
+    FILE_LEASE_GRANTED, /* none has it open; one that wanted to had to wait until it was read */
+    FILE_LEASE_BUSY     /* one has it open: the file was not read */
+};
+
+/* file_read() under a read lease, where one is to be had. ESPIMAGE_ERR_IO also when it is busy. */
+enum espimage_code file_read_leased(const char *path, size_t limit, struct file_bytes *out,
+                                    enum file_lease *lease, struct espimage_error *err);
+
 /* The descriptor gets all bytes, or ESPIMAGE_ERR_IO. */
 enum espimage_code file_write_all(int fd, const uint8_t *data, size_t size,
                                   struct espimage_error *err);

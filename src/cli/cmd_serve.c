@@ -44,6 +44,9 @@ static const struct option_spec serve_options[] = {
 #define LOG_SECONDS 2
 /* Milliseconds between looks at what still runs. */
 #define DRAIN_TICK 20
+/* After SIGHUP an ELF that is being written is tried again so often (milliseconds), for so long. */
+#define RECHECK_TICK    20
+#define RECHECK_SECONDS 3.0
 /* Milliseconds between looks at the address to listen on while there is news, or nothing tells of
  * it. */
 #define LOOK_TICK 1000
@@ -67,6 +70,8 @@ struct serving {
     uint64_t requests;
     uint64_t downloads;
     uint64_t turned_away;
+    bool recheck[2]; /* SIGHUP asked to check the ELF of that slot */
+    double recheck_until;
     int done_fd; /* readable when --once has been satisfied */
 };
 
@@ -116,19 +121,23 @@ static void warn_of(const struct serving *s, int slot, const struct espimage_not
     }
 }
 
-/* Converts now what has changed, and says so. */
-static void look_again(struct serving *s, int slot)
+/* Converts what has changed, and reports it. False when the ELF is still being written. */
+static bool recheck(struct serving *s, int slot)
 {
-    const char *path = store_path(s->elfs.store, slot);
     const struct snapshot *snapshot = NULL;
     struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
     struct espimage_error err;
     char text[ESPIMAGE_ERROR_LINE + 32];
     char line[ESPIMAGE_ERROR_LINE];
-    if (path == NULL) {
-        return;
+    bool unsettled = false;
+    if (store_path(s->elfs.store, slot) == NULL) {
+        return true;
     }
-    if (serve_elfs_get(&s->elfs, slot, &snapshot, &notes, &err) != ESPIMAGE_OK) {
+    enum espimage_code code = store_get(s->elfs.store, slot, &snapshot, &unsettled, &notes, &err);
+    if (code != ESPIMAGE_OK && unsettled && now_seconds() < s->recheck_until) {
+        return false;
+    }
+    if (code != ESPIMAGE_OK) {
         (void)snprintf(text, sizeof text, "APP%d: not converted: %s", slot,
                        error_line(&err, line, sizeof line));
     } else {
@@ -141,6 +150,15 @@ static void look_again(struct serving *s, int slot)
     }
     s->module->notice(s->server, text);
     warn_of(s, slot, &notes);
+    return true;
+}
+
+/* After SIGHUP, until each ELF is read or the time for that is over. */
+static void recheck_pending(struct serving *s)
+{
+    for (int slot = 1; slot <= 2; slot++) {
+        s->recheck[slot - 1] = s->recheck[slot - 1] && !recheck(s, slot);
+    }
 }
 
 static void count(struct serving *s, const struct server_event *e)
@@ -213,10 +231,12 @@ static bool terminal_is_gone(void)
 static const char *wait_for_end(struct serving *s, int signal_fd)
 {
     for (;;) {
+        recheck_pending(s);
         int tick = s->module->look(s->server) ? LOOK_TICK : -1;
         struct pollfd wait[] = {{signal_fd, POLLIN, 0},
                                 {s->done_fd, POLLIN, 0},
                                 {tick < 0 ? s->module->news(s->server) : -1, POLLIN, 0}};
+        tick = s->recheck[0] || s->recheck[1] ? RECHECK_TICK : tick;
         if (poll(wait, 3, tick) <= 0 || (wait[0].revents | wait[1].revents) == 0) {
             continue;
         }
@@ -226,8 +246,9 @@ static const char *wait_for_end(struct serving *s, int signal_fd)
         if (signals_next(signal_fd, 0) != SIGHUP || terminal_is_gone()) {
             return "signal";
         }
-        look_again(s, 1);
-        look_again(s, 2);
+        s->recheck[0] = true;
+        s->recheck[1] = true;
+        s->recheck_until = now_seconds() + RECHECK_SECONDS;
     }
 }
 
@@ -325,9 +346,6 @@ static int serve(struct serving *s, char **paths, size_t count)
     serve_announce_init(&s->announcement, &s->elfs, s->json);
     s->builds[0] = serve_announce_slot(&s->announcement, 1);
     s->builds[1] = serve_announce_slot(&s->announcement, 2);
-    if (s->builds[0] == 0 && s->builds[1] == 0) {
-        return status != 0 ? status : exit_status(ESPIMAGE_ERR_LAYOUT);
-    }
     return run_server(s);
 }
 

@@ -14,7 +14,7 @@
 
 void serve_announce_init(struct serve_announcement *a, const struct serve_elfs *elfs, bool json)
 {
-    *a = (struct serve_announcement){elfs, json, json_array()};
+    *a = (struct serve_announcement){.elfs = elfs, .json = json, .slots = json_array()};
 }
 
 void serve_announce_free(struct serve_announcement *a)
@@ -28,7 +28,7 @@ static void warn_of_refusal(const struct serve_announcement *a, int slot,
                             const struct snapshot *snapshot, struct espimage_notes *notes)
 {
     const struct espimage_verify_options rules = {
-        .size = sizeof rules, .map = a->elfs->map, .app = (uint8_t)slot};
+        .size = sizeof rules, .map = store_map(a->elfs->store, NULL), .app = (uint8_t)slot};
     espimage_report *report = NULL;
     struct espimage_error err;
     if (espimage_verify(snapshot->image.data, snapshot->image.size, &rules, &report, &err) !=
@@ -51,17 +51,18 @@ static void introduce_text(const struct serve_announcement *a, int slot,
         return;
     }
     if (snapshot == NULL) {
-        (void)printf("APP%d: (none); %s\n", slot, reason);
+        (void)printf("APP%d: %s\n", slot, reason);
     } else {
         (void)printf("APP%d: %s, %zu bytes of %u, sha256 %.16s\n", slot, shown(snapshot->path).text,
-                     snapshot->image.size, a->elfs->map->slot_limit, snapshot->sha256);
+                     snapshot->image.size, store_map(a->elfs->store, NULL)->slot_limit,
+                     snapshot->sha256);
     }
 }
 
 static void introduce_json(struct serve_announcement *a, int slot, const struct snapshot *snapshot,
                            const char *reason, const struct espimage_notes *notes)
 {
-    const struct espimage_flash_map *map = a->elfs->map;
+    const struct espimage_flash_map *map = store_map(a->elfs->store, NULL);
     const char *path = store_path(a->elfs->store, slot);
     json_t *one = json_pack(
         "{s:i, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "slot", slot, "elf",
@@ -85,7 +86,7 @@ static void introduce_as(struct serve_announcement *a, int slot, const struct sn
 
 unsigned serve_announce_slot(struct serve_announcement *a, int slot)
 {
-    const struct espimage_flash_map *map = a->elfs->map;
+    const struct espimage_flash_map *map = store_map(a->elfs->store, NULL);
     const char *path = store_path(a->elfs->store, slot);
     const struct snapshot *snapshot = NULL;
     struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
@@ -93,14 +94,22 @@ unsigned serve_announce_slot(struct serve_announcement *a, int slot)
     char reason[sizeof(struct shown) + 64];
 
     if (path == NULL) {
-        (void)snprintf(reason, sizeof reason, "link one at 0x%08X with %s", map->link[slot - 1],
-                       map->script[slot - 1]);
+        (void)snprintf(reason, sizeof reason, "(none); link one at 0x%08X with %s",
+                       map->link[slot - 1], map->script[slot - 1]);
         introduce_as(a, slot, NULL, reason, &notes);
         return 0;
     }
     if (serve_elfs_get(a->elfs, slot, &snapshot, &notes, &err) != ESPIMAGE_OK) {
-        (void)print_error(&err);
-        (void)snprintf(reason, sizeof reason, "%s cannot be converted", shown(path).text);
+        char line[ESPIMAGE_ERROR_LINE];
+        if (strcmp(espimage_error_line(&err, line, sizeof line), a->told) != 0) {
+            (void)print_error(&err);
+            memcpy(a->told, line, sizeof line);
+        }
+        bool missing = err.code == ESPIMAGE_ERR_NO_INPUT;
+        (void)snprintf(reason, sizeof reason,
+                       missing ? "%s, not there yet; served when it appears"
+                               : "%s, not usable yet; served when it is right",
+                       shown(path).text);
         introduce_as(a, slot, NULL, reason, &notes);
         return 0;
     }
@@ -120,12 +129,14 @@ static int host_length(const char *url)
 static void announce_text(const struct serve_announcement *a, const struct server_facts *facts,
                           const json_t *urls)
 {
+    bool assumed = false;
+    const struct espimage_flash_map *map = store_map(a->elfs->store, &assumed);
     size_t i = 0;
     const json_t *url = NULL;
     safety_print(facts);
     (void)printf("Serving on port %u%s, flash map %s%s:\n", facts->port,
-                 facts->inherited ? " (passed by systemd)" : "", a->elfs->map->name,
-                 a->elfs->map_assumed ? " (assumed; give --flash-size)" : "");
+                 facts->inherited ? " (passed by systemd)" : "", map->name,
+                 assumed ? " (assumed; give --flash-size)" : "");
     json_array_foreach(urls, i, url)
     {
         const char *text = json_string_value(url);
@@ -143,12 +154,15 @@ static void announce_json(const struct serve_announcement *a, const struct serve
                           json_t *urls, json_t *slots)
 {
     const struct serve_elfs *e = a->elfs;
-    const char *from = e->map_assumed ? "assumed" : e->flash.map != NULL ? "option" : "addresses";
+    bool assumed = false;
+    const struct espimage_flash_map *map = store_map(e->store, &assumed);
+    const char *from = e->flash.map != NULL ? "option" : "addresses";
+    from = assumed ? "assumed" : from;
     char *line = serve_log_record(
         "started",
         json_pack("{s:s, s:i, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:s, s:o}", "version",
                   espimage_version(), "port", (int)facts->port, "bind", facts->address, "urls",
-                  urls, "flash_map", e->map->name, "flash_map_from", from, "profile",
+                  urls, "flash_map", map->name, "flash_map_from", from, "profile",
                   espimage_profile_name(e->profile), "connections", (json_int_t)facts->connections,
                   "connections_per_address", (json_int_t)facts->address_connections, "protection",
                   facts->protection, "slots", slots));
@@ -159,7 +173,7 @@ static void announce_json(const struct serve_announcement *a, const struct serve
 void serve_announce_server(struct serve_announcement *a, const struct safety *safety,
                            const struct server_facts *facts)
 {
-    const struct store *store = a->elfs->store;
+    struct store *store = a->elfs->store;
     const bool slots[2] = {store_path(store, 1) != NULL, store_path(store, 2) != NULL};
     json_t *urls = serve_urls(facts->address, facts->port, safety->path_token, slots);
     safety_warn(safety, facts);

@@ -12,7 +12,8 @@
 struct serve_announcement {
     const struct serve_elfs *elfs; /* borrowed */
     bool json;
-    json_t *slots; /* as the record has them; owned; NULL once it has */
+    json_t *slots;                  /* as the record has them; owned; NULL once it has */
+    char told[ESPIMAGE_ERROR_LINE]; /* the last error: one ELF may be expected for both slots */
 };
 
 void serve_announce_init(struct serve_announcement *a, const struct serve_elfs *elfs, bool json);

@@ -24,11 +24,16 @@ int signals_to_descriptor(bool hangup)
 
 int signals_next(int descriptor, int milliseconds)
 {
-    struct signalfd_siginfo info;
+    static const int by_urgency[] = {SIGINT, SIGTERM, SIGHUP};
+    struct signalfd_siginfo info[4];
     struct pollfd wait = {descriptor, POLLIN, 0};
-    if (poll(&wait, 1, milliseconds) != 1 ||
-        read(descriptor, &info, sizeof info) != (ssize_t)sizeof info) {
-        return 0;
+    ssize_t got = poll(&wait, 1, milliseconds) == 1 ? read(descriptor, info, sizeof info) : 0;
+    for (size_t u = 0; u < sizeof by_urgency / sizeof by_urgency[0]; u++) {
+        for (ssize_t i = 0; i < got / (ssize_t)sizeof info[0]; i++) {
+            if ((int)info[i].ssi_signo == by_urgency[u]) {
+                return by_urgency[u];
+            }
+        }
     }
-    return (int)info.ssi_signo;
+    return 0;
 }

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-static void describe_elf(const struct store *store, int slot, struct board_slot *state)
+static void describe_elf(struct store *store, int slot, struct board_slot *state)
 {
     const char *path = store_path(store, slot);
     if (path == NULL) {
@@ -73,7 +73,7 @@ static void look_at_image(struct server *server, int slot, struct board_slot *st
 
 void slots_look(struct server *server, struct board_slot slots[2])
 {
-    const struct store *store = server->options.store;
+    struct store *store = server->options.store;
     for (int slot = 1; slot <= 2; slot++) {
         struct board_slot *state = &slots[slot - 1];
         describe_elf(store, slot, state);

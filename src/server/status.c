@@ -65,7 +65,7 @@ enum status_route status_route_of(const char *path)
 
 static struct board_setting setting_of(const struct status *s)
 {
-    return (struct board_setting){.map = store_map(s->server->options.store),
+    return (struct board_setting){.map = store_map(s->server->options.store, NULL),
                                   .started = s->started,
                                   .now = time(NULL),
                                   .listeners = events_count(s->events)};

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/store.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "store/assign.h"
 #include "store/elf_file.h"
+#include "store/file_watch.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,41 +14,42 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 struct counted {
     struct snapshot snapshot; /* first: a pointer to it is a pointer to this */
     atomic_uint references;
 };
 
+struct file {
+    struct file_watch watch;
+    bool known;                /* `link` is valid */
+    struct espimage_link link; /* as last read */
+    struct stat linked;        /* the state of the file that was read for it */
+};
+
 struct slot {
-    const char *path; /* borrowed; NULL: no ELF */
-    bool forced;
-    pthread_mutex_t converting; /* held for a whole conversion; taken first */
-    /* Guards what follows, and is held for moments; who converts writes with both. */
-    pthread_mutex_t lock;
     struct counted *current; /* NULL until the first conversion */
     struct stat seen;        /* the file that `current` was made of */
-    bool settled;            /* it was old enough that a change must show in its times */
+    bool settled;            /* a change to it since then must show in its times */
     unsigned builds;
 };
 
 struct store {
-    struct espimage_build_options options;
+    struct store_options options;
+    size_t file_count;
+    /* Held while files are read and converted; taken first. Guards the files. */
+    pthread_mutex_t reading;
+    struct file files[STORE_FILES];
+    /* Held for moments. Who reads files writes what follows with both. */
+    pthread_mutex_t lock;
+    struct assignment assignment;
     struct slot slots[2];
 };
 
-/* A file system notes times in steps; a second write within one leaves no trace. FAT's are of 2
- * seconds; those that note fractions of a second go with the kernel's ticks, of 10 ms at most. */
-#define STEP_SECONDS 2.0
-#define TICK_SECONDS 0.1
-
-/* A file is left alone for so long after a change. Linkers write the headers last, so one that is
- * half written rarely parses; this is for the rest. */
-#define QUIET_SECONDS 0.010
-
 /* For so long after a change a file that cannot be converted may still be being written. */
 #define WRITING_SECONDS 1.0
+/* For so long a file may be missing while it is built. */
+#define MISSING_SECONDS 3.0
 
 static struct counted *counted_of(const struct snapshot *snapshot)
 {
@@ -71,16 +75,40 @@ void snapshot_release(const struct snapshot *snapshot)
     }
 }
 
-struct store *store_new(const struct espimage_build_options *options)
+static void assign(struct store *store)
+{
+    struct assign_file files[STORE_FILES];
+    struct assignment assignment;
+    for (size_t i = 0; i < store->file_count; i++) {
+        const struct file *f = &store->files[i];
+        files[i] = (struct assign_file){f->watch.path, f->known ? &f->link : NULL};
+    }
+    assign_slots(store->options.build.map, store->options.app, files, store->file_count,
+                 &assignment);
+    (void)pthread_mutex_lock(&store->lock);
+    bool other_map = assignment.map != store->assignment.map;
+    for (size_t i = 0; i < 2; i++) {
+        bool other_file = assignment.file_of[i] != store->assignment.file_of[i];
+        store->slots[i].settled = store->slots[i].settled && !other_map && !other_file;
+    }
+    store->assignment = assignment;
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+struct store *store_new(const struct store_options *options, const char *const *paths, size_t count)
 {
     struct store *store = calloc(1, sizeof *store);
-    if (store != NULL) {
-        store->options = *options;
-        for (size_t i = 0; i < 2; i++) {
-            (void)pthread_mutex_init(&store->slots[i].converting, NULL);
-            (void)pthread_mutex_init(&store->slots[i].lock, NULL);
-        }
+    if (store == NULL) {
+        return NULL;
     }
+    store->options = *options;
+    store->file_count = count < STORE_FILES ? count : STORE_FILES;
+    for (size_t i = 0; i < store->file_count; i++) {
+        store->files[i].watch.path = paths[i];
+    }
+    (void)pthread_mutex_init(&store->reading, NULL);
+    (void)pthread_mutex_init(&store->lock, NULL);
+    assign(store);
     return store;
 }
 
@@ -92,78 +120,111 @@ void store_free(struct store *store)
     for (size_t i = 0; i < 2; i++) {
         struct counted *current = store->slots[i].current;
         snapshot_release(current != NULL ? &current->snapshot : NULL);
-        (void)pthread_mutex_destroy(&store->slots[i].lock);
-        (void)pthread_mutex_destroy(&store->slots[i].converting);
     }
+    (void)pthread_mutex_destroy(&store->lock);
+    (void)pthread_mutex_destroy(&store->reading);
     free(store);
 }
 
-void store_set(struct store *store, int slot, const char *path, bool forced)
+const char *store_path(struct store *store, int slot)
 {
-    store->slots[slot - 1].path = path;
-    store->slots[slot - 1].forced = forced;
+    (void)pthread_mutex_lock(&store->lock);
+    int file = store->assignment.file_of[slot - 1];
+    (void)pthread_mutex_unlock(&store->lock);
+    return file >= 0 ? store->files[file].watch.path : NULL;
 }
 
-const char *store_path(const struct store *store, int slot)
+const struct espimage_flash_map *store_map(struct store *store, bool *assumed)
 {
-    return store->slots[slot - 1].path;
+    (void)pthread_mutex_lock(&store->lock);
+    const struct espimage_flash_map *map = store->assignment.map;
+    if (assumed != NULL) {
+        *assumed = store->assignment.assumed;
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+    return map;
 }
 
-const struct espimage_flash_map *store_map(const struct store *store)
+void store_missing(struct store *store, int slot, char *text, size_t size)
 {
-    return store->options.map;
-}
-
-void store_missing(const struct store *store, int slot, char *text, size_t size)
-{
-    const struct espimage_flash_map *map = store->options.map;
+    const struct espimage_flash_map *map = store_map(store, NULL);
     (void)snprintf(text, size, "no ELF for app%d was given; link one at 0x%08X with %s", slot,
                    map->link[slot - 1], map->script[slot - 1]);
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
+/* ---- reading ---- */
+
+static enum espimage_code read_elf(struct file *f, double now, struct elf_file *out,
+                                   bool *unsettled, struct espimage_error *err)
 {
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+    struct file_bytes bytes;
+    bool incomplete = false;
+    double age = file_watch_age(&f->watch, now);
+    enum espimage_code code =
+        file_watch_read(&f->watch, INPUT_LIMIT, now, &bytes, &incomplete, err);
+    if (code != ESPIMAGE_OK) {
+        *unsettled = incomplete || age < MISSING_SECONDS;
+        return code;
+    }
+    code = elf_file_parse(f->watch.path, &bytes, out, err);
+    file_bytes_free(&bytes);
+    if (code != ESPIMAGE_OK) {
+        *unsettled = age < WRITING_SECONDS;
+        return code;
+    }
+    f->known = true;
+    f->link = out->link;
+    f->linked = f->watch.status;
+    return ESPIMAGE_OK;
 }
 
-/* Seconds since a file was last changed; large when its clock is ahead of ours. */
-static double age(const struct stat *status)
+/* Polls all files and reads those whose link address may have changed: an ELF may have become right
+ * for another slot. */
+static void refresh_links(struct store *store, double now)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    const struct timespec *changed = &status->st_ctim;
-    double seconds = (double)(now.tv_sec - changed->tv_sec) +
-                     (double)(now.tv_nsec - changed->tv_nsec) / 1000000000.0;
-    return seconds < -1.0 ? STEP_SECONDS : seconds;
+    bool changed = false;
+    for (size_t i = 0; i < store->file_count; i++) {
+        struct file *f = &store->files[i];
+        struct espimage_error err;
+        struct elf_file elf;
+        bool unsettled = false;
+        file_watch_poll(&f->watch, now);
+        if (f->watch.presence == FILE_PRESENT &&
+            !(f->known && file_status_same(&f->watch.status, &f->linked)) &&
+            read_elf(f, now, &elf, &unsettled, &err) == ESPIMAGE_OK) {
+            elf_file_free(&elf);
+            changed = true;
+        }
+    }
+    if (changed) {
+        assign(store);
+    }
 }
 
-/* A change from now on will show in its times. */
-static bool is_old(const struct stat *status)
-{
-    return age(status) >= (status->st_ctim.tv_nsec != 0 ? TICK_SECONDS : STEP_SECONDS);
-}
+/* ---- converting ---- */
 
 /* What was converted, and of which file; `fresh` is NULL when the image is the same as before. */
-static void publish(struct slot *slot, struct counted *fresh, const struct stat *status)
+static void publish(struct store *store, int number, struct counted *fresh, const struct file *f,
+                    double now)
 {
+    struct slot *slot = &store->slots[number - 1];
     struct counted *old = NULL;
-    (void)pthread_mutex_lock(&slot->lock);
+    (void)pthread_mutex_lock(&store->lock);
     if (fresh != NULL) {
         fresh->snapshot.build = ++slot->builds;
         old = slot->current;
         slot->current = fresh;
     }
-    slot->seen = *status;
-    slot->settled = is_old(status);
-    (void)pthread_mutex_unlock(&slot->lock);
+    slot->seen = f->watch.status;
+    slot->settled = file_watch_is_settled(&f->watch, now);
+    (void)pthread_mutex_unlock(&store->lock);
     snapshot_release(old != NULL ? &old->snapshot : NULL);
 }
 
-static bool same_image(const struct counted *a, const struct espimage_bytes *b)
+static bool same_image(const struct counted *a, const struct espimage_bytes *b, const char *path)
 {
-    return a != NULL && b->data != NULL && a->snapshot.image.size == b->size &&
+    return a != NULL && b->data != NULL && a->snapshot.path == path &&
+           a->snapshot.image.size == b->size &&
            memcmp(a->snapshot.image.data, b->data, b->size) == 0;
 }
 
@@ -182,20 +243,6 @@ static enum espimage_code check_update_limit(const struct espimage_build_options
     return error_advice(err, "make the firmware smaller, or flash it by cable");
 }
 
-static enum espimage_code convert(const struct store *store, int number, const struct slot *slot,
-                                  struct elf_file *elf, struct espimage_bytes *image,
-                                  struct espimage_notes *notes, struct espimage_error *err)
-{
-    struct espimage_build_options options = store->options;
-    options.app = (uint8_t)number;
-    unsigned slots = espimage_link_slots(&elf->link, options.map);
-    if (!slot->forced && (slots & (unsigned)number) == 0) {
-        return espimage_link_refuse(&elf->link, options.map, err);
-    }
-    enum espimage_code code = espimage_image_build(elf->firmware, &options, image, notes, err);
-    return code == ESPIMAGE_OK ? check_update_limit(&options, image->size, err) : code;
-}
-
 static enum espimage_code fill(struct snapshot *fresh, const struct espimage_bytes *image,
                                struct espimage_error *err)
 {
@@ -206,11 +253,12 @@ static enum espimage_code fill(struct snapshot *fresh, const struct espimage_byt
     return memory_file_make(image->data, image->size, &fresh->image, err);
 }
 
-static enum espimage_code take(struct slot *slot, const struct espimage_bytes *image,
-                               const struct stat *status, struct espimage_error *err)
+static enum espimage_code take(struct store *store, int number, const struct file *f,
+                               const struct espimage_bytes *image, double now,
+                               struct espimage_error *err)
 {
-    if (same_image(slot->current, image)) {
-        publish(slot, NULL, status);
+    if (same_image(store->slots[number - 1].current, image, f->watch.path)) {
+        publish(store, number, NULL, f, now);
         return ESPIMAGE_OK;
     }
     struct counted *fresh = calloc(1, sizeof *fresh);
@@ -224,74 +272,106 @@ static enum espimage_code take(struct slot *slot, const struct espimage_bytes *i
         return code;
     }
     atomic_init(&fresh->references, 1);
-    fresh->snapshot.path = slot->path;
+    fresh->snapshot.path = f->watch.path;
     fresh->snapshot.converted = time(NULL);
-    publish(slot, fresh, status);
+    publish(store, number, fresh, f, now);
     return ESPIMAGE_OK;
 }
 
-/* Was the file left alone, before and while it was read? */
-static bool is_quiet(const struct slot *slot, const struct stat *read)
-{
-    struct stat now;
-    return age(read) >= QUIET_SECONDS && stat(slot->path, &now) == 0 && same_file(read, &now);
-}
-
-static enum espimage_code refresh(struct store *store, int number, bool *unsettled,
+/* With `reading` held nothing else writes the assignment: it is read without the lock. */
+static enum espimage_code convert(struct store *store, int number, double now, bool *unsettled,
                                   struct espimage_notes *notes, struct espimage_error *err)
 {
-    struct slot *slot = &store->slots[number - 1];
-    struct elf_file elf;
+    const struct assignment *a = &store->assignment;
+    struct file *f = &store->files[a->file_of[number - 1]];
+    struct espimage_build_options options = store->options.build;
     struct espimage_bytes image = {0};
-    enum espimage_code code = elf_file_load(slot->path, &elf, err);
-    if (code == ESPIMAGE_OK) {
-        code = convert(store, number, slot, &elf, &image, notes, err);
+    struct elf_file elf;
+    enum espimage_code code = read_elf(f, now, &elf, unsettled, err);
+    if (code != ESPIMAGE_OK) {
+        return error_in_file(err, f->watch.path);
     }
-    if (code == ESPIMAGE_OK && !is_quiet(slot, &elf.status)) {
-        error_found(err, ESPIMAGE_ERR_IO, "is being written");
-        code = error_advice(err, "try again when the build is done");
-        *unsettled = true;
-    } else if (code != ESPIMAGE_OK) {
-        struct stat now;
-        *unsettled = stat(slot->path, &now) != 0 || age(&now) < WRITING_SECONDS;
+    options.map = a->map;
+    options.app = (uint8_t)number;
+    if (store->options.app != 0 &&
+        (espimage_link_slots(&f->link, a->map) & store->options.app) == 0) {
+        note_add(notes, "%s; served for slot %u all the same", f->link.reason, store->options.app);
+    }
+    if (a->code[a->file_of[number - 1]] != ESPIMAGE_OK) {
+        *err = a->error[a->file_of[number - 1]];
+        code = err->code;
+    } else {
+        code = espimage_image_build(elf.firmware, &options, &image, notes, err);
+        code = code == ESPIMAGE_OK ? check_update_limit(&options, image.size, err) : code;
     }
     if (code == ESPIMAGE_OK) {
-        code = take(slot, &image, &elf.status, err);
+        code = take(store, number, f, &image, now, err);
     }
     espimage_bytes_free(&image);
     elf_file_free(&elf);
-    return code == ESPIMAGE_OK ? code : error_in_file(err, slot->path);
+    return code == ESPIMAGE_OK ? code : error_in_file(err, f->watch.path);
 }
 
-const struct snapshot *store_peek(struct store *store, int slot_number)
+static enum espimage_code no_file(struct store *store, int number, struct espimage_error *err)
 {
-    struct slot *slot = &store->slots[slot_number - 1];
+    char text[256];
+    store_missing(store, number, text, sizeof text);
+    return error_found(err, ESPIMAGE_ERR_NO_INPUT, "%s", text);
+}
+
+const struct snapshot *store_peek(struct store *store, int number)
+{
     const struct snapshot *found = NULL;
+    const char *path = store_path(store, number);
     struct stat now;
-    if (stat(slot->path, &now) == 0) {
-        (void)pthread_mutex_lock(&slot->lock);
-        if (slot->current != NULL && slot->settled && same_file(&now, &slot->seen)) {
+    if (path != NULL && stat(path, &now) == 0) {
+        (void)pthread_mutex_lock(&store->lock);
+        const struct slot *slot = &store->slots[number - 1];
+        if (slot->current != NULL && slot->settled && file_status_same(&now, &slot->seen)) {
             found = snapshot_keep(&slot->current->snapshot);
         }
-        (void)pthread_mutex_unlock(&slot->lock);
+        (void)pthread_mutex_unlock(&store->lock);
     }
     return found;
 }
 
-enum espimage_code store_get(struct store *store, int slot_number, const struct snapshot **out,
+enum espimage_code store_get(struct store *store, int number, const struct snapshot **out,
                              bool *unsettled, struct espimage_notes *notes,
                              struct espimage_error *err)
 {
-    struct slot *slot = &store->slots[slot_number - 1];
     enum espimage_code code = ESPIMAGE_OK;
-
     *unsettled = false;
-    (void)pthread_mutex_lock(&slot->converting);
-    *out = store_peek(store, slot_number);
+    (void)pthread_mutex_lock(&store->reading);
+    *out = store_peek(store, number);
     if (*out == NULL) {
-        code = refresh(store, slot_number, unsettled, notes, err);
-        *out = code == ESPIMAGE_OK ? snapshot_keep(&slot->current->snapshot) : NULL;
+        double now = now_seconds();
+        refresh_links(store, now);
+        code = store->assignment.file_of[number - 1] < 0
+                   ? no_file(store, number, err)
+                   : convert(store, number, now, unsettled, notes, err);
+        *out =
+            code == ESPIMAGE_OK ? snapshot_keep(&store->slots[number - 1].current->snapshot) : NULL;
     }
-    (void)pthread_mutex_unlock(&slot->converting);
+    (void)pthread_mutex_unlock(&store->reading);
     return code;
+}
+
+enum espimage_code store_refresh(struct store *store, size_t file, bool *unsettled,
+                                 struct espimage_error *err)
+{
+    *unsettled = false;
+    (void)pthread_mutex_lock(&store->reading);
+    double now = now_seconds();
+    struct file *f = &store->files[file];
+    struct elf_file elf;
+    file_watch_poll(&f->watch, now);
+    enum espimage_code code = read_elf(f, now, &elf, unsettled, err);
+    if (code == ESPIMAGE_OK) {
+        elf_file_free(&elf);
+        assign(store);
+        code = store->assignment.code[file];
+        *err = store->assignment.error[file];
+    }
+    (void)pthread_mutex_unlock(&store->reading);
+    return code == ESPIMAGE_OK ? code : error_in_file(err, f->watch.path);
 }

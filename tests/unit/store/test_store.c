@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* store.c over a file that changes, and promises.c with the snapshots of it. */
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/file_write.h"
 #include "store/promises.h"
@@ -30,10 +31,10 @@ static void write_elf(uint32_t entry)
     elf_free(&elf);
 }
 
-/* As a file that was left alone for a while. */
-static void age_file(void)
+static void wait_seconds(double seconds)
 {
-    const struct timespec pause = {0, 15000000};
+    const struct timespec pause = {(time_t)seconds,
+                                   (long)((seconds - (double)(time_t)seconds) * 1e9)};
     (void)nanosleep(&pause, NULL);
 }
 
@@ -44,20 +45,33 @@ static enum espimage_code try_get(const struct snapshot **snapshot, bool *unsett
     return store_get(store, 1, snapshot, unsettled, &notes, err);
 }
 
+/* Tries as the server does, for at most `seconds`. */
+static enum espimage_code get_within(double seconds, const struct snapshot **snapshot,
+                                     bool *unsettled, struct espimage_error *err)
+{
+    double end = now_seconds() + seconds;
+    enum espimage_code code = ESPIMAGE_OK;
+    while ((code = try_get(snapshot, unsettled, err)) != ESPIMAGE_OK && *unsettled &&
+           now_seconds() < end) {
+        wait_seconds(0.003);
+    }
+    return code;
+}
+
 static const struct snapshot *get(void)
 {
     const struct snapshot *snapshot = NULL;
     struct espimage_error err;
     bool unsettled = false;
-    age_file();
-    assert_ok(try_get(&snapshot, &unsettled, &err), &err);
+    assert_ok(get_within(2.5, &snapshot, &unsettled, &err), &err);
     assert_false(unsettled);
     return snapshot;
 }
 
 static int set_up(void **state)
 {
-    struct espimage_build_options options = options_usual();
+    const struct store_options options = {options_usual(), 0};
+    const char *const paths[] = {path};
     (void)state;
     (void)snprintf(folder, sizeof folder, "%s/espimage-store-XXXXXX",
                    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
@@ -66,9 +80,8 @@ static int set_up(void **state)
     }
     (void)snprintf(path, sizeof path, "%s/app.elf", folder);
     write_elf(0x40100004);
-    store = store_new(&options);
-    store_set(store, 1, path, false);
-    return 0;
+    store = store_new(&options, paths, 1);
+    return store == NULL;
 }
 
 static int tear_down(void **state)
@@ -154,11 +167,10 @@ static void test_file_just_written_is_unsettled(void **state)
 /* While a second write might leave no trace in the file's times, each request has it converted. */
 static void test_file_is_trusted_soon(void **state)
 {
-    const struct timespec pause = {0, 200000000};
     (void)state;
     snapshot_release(get());
     assert_null(store_peek(store, 1));
-    (void)nanosleep(&pause, NULL);
+    wait_seconds(0.2);
     snapshot_release(get());
     const struct snapshot *snapshot = store_peek(store, 1);
     assert_non_null(snapshot);
@@ -175,7 +187,8 @@ static void test_broken_and_missing_files(void **state)
     (void)state;
     snapshot_release(get());
     assert_int_equal(truncate(path, 100), 0);
-    age_file();
+    assert_code(ESPIMAGE_ERR_IO, try_get(&snapshot, &unsettled, &err), &err);
+    wait_seconds(0.015);
     assert_code(ESPIMAGE_ERR_ELF, try_get(&snapshot, &unsettled, &err), &err);
     assert_true(unsettled); /* so short after the change it may still be being written */
     assert_int_equal(unlink(path), 0);
@@ -188,15 +201,61 @@ static void test_broken_and_missing_files(void **state)
 
 static void test_old_broken_file_is_no_file_in_the_making(void **state)
 {
-    const struct timespec pause = {1, 50000000};
     const struct snapshot *snapshot = NULL;
     struct espimage_error err;
     bool unsettled = true;
     (void)state;
     assert_int_equal(truncate(path, 100), 0);
-    (void)nanosleep(&pause, NULL);
-    assert_code(ESPIMAGE_ERR_ELF, try_get(&snapshot, &unsettled, &err), &err);
+    assert_code(ESPIMAGE_ERR_ELF, get_within(1.5, &snapshot, &unsettled, &err), &err);
     assert_false(unsettled);
+}
+
+/* Requests wait for a build that removes its output first, but not each time for a file that stays
+ * away. */
+static void test_missing_file_is_waited_for_once(void **state)
+{
+    const struct snapshot *snapshot = NULL;
+    struct espimage_error err;
+    bool unsettled = true;
+    (void)state;
+    assert_int_equal(unlink(path), 0);
+    double begun = now_seconds();
+    assert_code(ESPIMAGE_ERR_NO_INPUT, get_within(4, &snapshot, &unsettled, &err), &err);
+    assert_true(now_seconds() - begun > 2.9);
+    assert_false(unsettled);
+    assert_code(ESPIMAGE_ERR_NO_INPUT, try_get(&snapshot, &unsettled, &err), &err);
+    assert_false(unsettled);
+    write_elf(0x40100004);
+    snapshot_release(get());
+}
+
+/* As scp does: the old file, part by part the new one. Every state of it parses. */
+static void test_file_overwritten_in_place_is_not_torn(void **state)
+{
+    struct espimage_error err;
+    struct file_bytes old = {0};
+    (void)state;
+    snapshot_release(get());
+    assert_ok(file_read(path, 1 << 20, &old, &err), &err);
+    write_elf(0x40100020);
+    const struct snapshot *whole = get();
+    int fd = open(path, O_WRONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, old.data, 64), 64);
+    for (int i = 0; i < 40; i++) {
+        const struct snapshot *snapshot = NULL;
+        bool unsettled = false;
+        assert_code(ESPIMAGE_ERR_IO, try_get(&snapshot, &unsettled, &err), &err);
+        assert_true(unsettled);
+        wait_seconds(0.005);
+    }
+    assert_int_equal(write(fd, old.data + 64, old.size - 64), old.size - 64);
+    assert_int_equal(close(fd), 0);
+    const struct snapshot *again = get();
+    assert_int_equal(again->image.data[4], 0x04);
+    snapshot_release(whole);
+    snapshot_release(again);
+    file_bytes_free(&old);
 }
 
 static void test_promises(void **state)
@@ -299,6 +358,8 @@ int main(void)
         EACH(test_file_is_trusted_soon),
         EACH(test_broken_and_missing_files),
         EACH(test_old_broken_file_is_no_file_in_the_making),
+        EACH(test_missing_file_is_waited_for_once),
+        EACH(test_file_overwritten_in_place_is_not_torn),
         EACH(test_promises),
         EACH(test_promise_of_a_get),
         EACH(test_promises_are_bounded),
