@@ -13,7 +13,7 @@ READERS = ["convert", "info", "verify"]
 SECONDS = 10
 
 
-@pytest.mark.parametrize("command", READERS + ["serve"])
+@pytest.mark.parametrize("command", READERS)
 @pytest.mark.parametrize("path,words", [
     ("missing.elf", ["No such file"]), ("", ["No such file"]), (".", ["directory"]),
     ("fifo", ["pipe"]), ("/dev/zero", ["device"]), ("/dev/stdin", ["regular file"]),
@@ -25,8 +25,7 @@ def test_no_such_input(tool, command, path, words):
     (tool.cwd / "loop").symlink_to("loop")
     read_end, write_end = os.pipe()
     try:
-        port = ["--port", "0"] if command == "serve" else []
-        result = tool(command, *port, path, timeout=SECONDS, stdin=read_end)
+        result = tool(command, path, timeout=SECONDS, stdin=read_end)
     finally:
         os.close(read_end)
         os.close(write_end)
@@ -93,8 +92,18 @@ def test_bad_elf(tool, name):
     result = tool("convert", "x.elf", timeout=SECONDS)
     assert_refused(result, BAD_INPUT, "x.elf: ", *words)
     assert result.out == "" and tool.files() == ["x.elf"]
-    result = tool("serve", "--port", "0", "x.elf", timeout=SECONDS)
-    assert_refused(result, BAD_INPUT, "x.elf: ", *words)
+
+
+@pytest.mark.parametrize("name", BAD_ELFS)
+def test_bad_elf_is_not_served(serve, tool, name):
+    data, words = BAD_ELFS[name]
+    (tool.cwd / "x.elf").write_bytes(data)
+    server = serve("x.elf")
+    (line,) = server.err().splitlines()
+    assert line.startswith("espimagetool: x.elf: ") and all(w in line for w in words)
+    answer = server.get("/user1.bin")
+    assert (answer.status, answer.length) == (503, 0)
+    assert server.stop() == OK
 
 
 def test_program_of_this_computer(tool):

@@ -369,6 +369,7 @@ def test_no_descriptor_left(serve, tool, firmware):
     server = serve("-fs", "2MB-c1", firmware.path("2MB-c1.large"))
     image = converted(tool, firmware.path("2MB-c1.large"), 1, "-fs", "2MB-c1")
     running = Download(server)
+    time.sleep(0.3)  # the image is settled then, and no request takes a descriptor to read the ELF
     before = leave_descriptors(server, 0)
     with server.connect(timeout=SOON) as waiting:
         waiting.sendall(GET % 1)

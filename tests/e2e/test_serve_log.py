@@ -157,9 +157,18 @@ def test_started(serve, tool, firmware):
     assert (first["slot"], first["elf"]) == (1, str(firmware.path("1MB.app1")))
     assert (first["size"], first["link"], first["slot_limit"]) == (len(body), "0x40201010", 499712)
     assert len(first["sha256"]) == 64 and first["reason"] is None
+    assert second["elf"] == str(firmware.path("iram-big.app1"))
+    assert (second["size"], second["sha256"]) == (None, None)
+    assert "not usable yet" in second["reason"]
+    assert len(server.err().splitlines()) == 1, "errors are there, too"
+
+
+def test_started_with_one_elf(serve, firmware):
+    server = serve(firmware.path("1MB.app1"))
+    (started,) = server.events()
+    second = started["slots"][1]
     assert (second["elf"], second["size"], second["sha256"]) == (None, None, None)
     assert "eagle.app.v6.new.1024.app2.ld" in second["reason"]
-    assert len(server.err().splitlines()) == 1, "errors are there, too"
 
 
 @pytest.mark.parametrize("options,wanted", [(["-fs", "1MB"], "option"), ([], "assumed")])
