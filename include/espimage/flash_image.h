@@ -13,7 +13,8 @@ ESPIMAGE_BEGIN
 enum espimage_content {
     ESPIMAGE_CONTENT_ELF,
     ESPIMAGE_CONTENT_IMAGE, /**< begins like an image, v1 or v2 */
-    ESPIMAGE_CONTENT_FLASH, /**< a whole flash: a power of two long, with a bootloader at 0 */
+    ESPIMAGE_CONTENT_FLASH, /**< a flash dump: a power of two long, 256 KB to 16 MB, with a header
+                                 at 0; or the beginning of one, a known bootloader and more */
     ESPIMAGE_CONTENT_UNKNOWN
 };
 
@@ -34,18 +35,45 @@ struct espimage_part {
     enum espimage_part_kind kind;
     const char *name; /**< "bootloader", "user1", ... */
     uint32_t address; /**< in flash */
-    uint32_t size;    /**< bytes set aside for it */
+    uint32_t size;    /**< bytes set aside for it; of a slot, those that are in the file */
     bool blank;       /**< all 0xFF */
 };
 
 #define ESPIMAGE_MAX_PARTS 6
 
+/** How a flash is divided, by what is at its known places. */
+enum espimage_flash_layout {
+    ESPIMAGE_FLASH_SDK,     /**< Espressif's bootloader or a header in its place, user1, user2 */
+    ESPIMAGE_FLASH_NO_BOOT, /**< firmware for no bootloader: its v1 image is longer than a sector */
+    ESPIMAGE_FLASH_ARDUINO, /**< eboot, the sketch at 0x1000 */
+    ESPIMAGE_FLASH_RBOOT,   /**< rBoot, its configuration at 0x1000, ROMs */
+    ESPIMAGE_FLASH_RTOS3,   /**< RTOS SDK 3: a partition table at 0x8000 or 0x5000 */
+    ESPIMAGE_FLASH_AT_ZERO  /**< an image for a slot at 0: a mistake, nothing starts it */
+};
+
+/** "sdk", "no-boot", "arduino", "rboot", "rtos3", "at-zero". */
+ESPIMAGE_API const char *espimage_flash_layout_name(enum espimage_flash_layout layout);
+/** What is where, in one clause. */
+ESPIMAGE_API const char *espimage_flash_layout_text(enum espimage_flash_layout layout);
+
+/** An image that begins at a sector which is not the start of a slot. */
+struct espimage_flash_image {
+    uint32_t address;
+    bool new_layout; /**< EA 04; otherwise v1 */
+};
+
+#define ESPIMAGE_MAX_FLASH_IMAGES 8
+
 struct espimage_flash_view {
-    const struct espimage_flash_map *map; /**< that the bootloader's header names; NULL: none */
+    const struct espimage_flash_map *map; /**< that the header at 0 names; NULL: none */
+    enum espimage_flash_layout layout;    /**< only `sdk` has slots */
     bool size_agrees;                     /**< the file is as long as the map's flash */
     uint8_t boot_header[4];
     size_t part_count;
-    struct espimage_part parts[ESPIMAGE_MAX_PARTS]; /**< those that lie within the file */
+    struct espimage_part parts[ESPIMAGE_MAX_PARTS]; /**< those that lie within the file, at the
+                                                         places that the map gives them */
+    size_t image_count;
+    struct espimage_flash_image images[ESPIMAGE_MAX_FLASH_IMAGES]; /**< whole ones, by address */
 };
 
 /** @param bytes recognised as ESPIMAGE_CONTENT_FLASH. */

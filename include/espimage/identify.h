@@ -80,7 +80,8 @@ struct espimage_identity {
     enum espimage_mistake mistake;
     size_t offset;  /**< OFFSET, HTTP: where the image begins, 0: there is none; TWO_IMAGES: where
                          the second one does */
-    char text[320]; /**< as espimage_mistake_text(), with what this file shows: versions, offsets */
+    char is[160];   /**< what it is, without what to do; "" for none */
+    char text[480]; /**< as espimage_mistake_text(), with what this file shows: versions, offsets */
 };
 
 /**

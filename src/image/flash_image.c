@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "image/flash_parts.h"
+#include "image/identify.h"
 #include "image/image_format.h"
 
 #include <string.h>
@@ -23,10 +24,22 @@ const char *espimage_content_name(enum espimage_content content)
     return names[content];
 }
 
+/* An image for a slot, with more behind it than belongs to one. */
+static bool is_image_at_zero(const uint8_t *bytes, size_t size)
+{
+    bool image = bytes[0] == MAGIC_V2 && identify_is_image(bytes, size);
+    size_t length = image ? espimage_slot_image_size(bytes, size) : 0;
+    return length > 0 && length + ESPIMAGE_SECTOR <= size;
+}
+
 static bool is_flash(const uint8_t *bytes, size_t size)
 {
     bool power_of_two = size >= SMALLEST_FLASH && size <= LARGEST_FLASH && (size & (size - 1)) == 0;
-    return power_of_two && bytes[0] == MAGIC_V1;
+    if (size == 0 || size > LARGEST_FLASH) {
+        return false;
+    }
+    return power_of_two ? bytes[0] == MAGIC_V1 || is_image_at_zero(bytes, size)
+                        : flash_is_partial(bytes, size);
 }
 
 enum espimage_content espimage_recognise(const uint8_t *bytes, size_t size)
@@ -67,21 +80,57 @@ size_t flash_parts(const struct espimage_flash_map *map, uint32_t size,
     return count + sizeof top / sizeof top[0];
 }
 
+/* Of the parts that the SDK's layout has, those of another one. */
+static bool has_part(enum espimage_flash_layout layout, enum espimage_part_kind kind)
+{
+    switch (kind) {
+    case ESPIMAGE_PART_SLOT: return layout == ESPIMAGE_FLASH_SDK;
+    case ESPIMAGE_PART_BOOT:
+        return layout != ESPIMAGE_FLASH_NO_BOOT && layout != ESPIMAGE_FLASH_AT_ZERO;
+    case ESPIMAGE_PART_RF_CAL:
+    case ESPIMAGE_PART_INIT_DATA:
+    case ESPIMAGE_PART_PARAMETERS: break;
+    }
+    return layout != ESPIMAGE_FLASH_RTOS3;
+}
+
+/* False when it is outside of the file. Slots end with the file, the others are one sector or few.
+ */
+static bool cut_part(struct espimage_part *part, size_t size)
+{
+    if (part->address >= size) {
+        return false;
+    }
+    size_t left = size - part->address;
+    if (part->kind == ESPIMAGE_PART_SLOT && part->size > left) {
+        part->size = (uint32_t)left;
+    }
+    return part->size <= left;
+}
+
 void espimage_flash_parse(const uint8_t *bytes, size_t size, struct espimage_flash_view *out)
 {
     struct espimage_part parts[ESPIMAGE_MAX_PARTS];
     memset(out, 0, sizeof *out);
     memcpy(out->boot_header, bytes, sizeof out->boot_header);
     out->map = espimage_flash_map_by_code(MAP_CODE(bytes[HEADER_SIZE_FREQ]));
+    out->layout = flash_layout(bytes, size);
+    if (out->layout == ESPIMAGE_FLASH_AT_ZERO) {
+        struct espimage_image_view view;
+        espimage_image_parse(bytes, size, &view);
+        out->map = espimage_flash_map_by_code(MAP_CODE(view.inner[HEADER_SIZE_FREQ]));
+    }
     out->size_agrees = out->map != NULL && out->map->flash_size == size;
 
-    size_t count = flash_parts(out->map, (uint32_t)size, parts);
+    uint32_t flash_size = out->map != NULL ? out->map->flash_size : (uint32_t)size;
+    size_t count = flash_parts(out->map, flash_size, parts);
     for (size_t i = 0; i < count; i++) {
-        if (parts[i].address < size && parts[i].size <= size - parts[i].address) {
+        if (has_part(out->layout, parts[i].kind) && cut_part(&parts[i], size)) {
             parts[i].blank = bytes_all(bytes + parts[i].address, parts[i].size, 0xFF);
             out->parts[out->part_count++] = parts[i];
         }
     }
+    flash_find_images(bytes, size, out);
 }
 
 size_t espimage_slot_image_size(const uint8_t *bytes, size_t size)

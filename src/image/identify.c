@@ -163,17 +163,17 @@ const char *espimage_mistake_text(enum espimage_mistake mistake)
 bool identify_as(struct espimage_identity *out, enum espimage_mistake mistake, const char *found,
                  ...)
 {
-    char is[160];
     out->mistake = mistake;
     if (found == NULL) {
+        (void)snprintf(out->is, sizeof out->is, "%s", kinds[mistake].is);
         (void)snprintf(out->text, sizeof out->text, "%s", kinds[mistake].text);
         return true;
     }
     va_list args;
     va_start(args, found);
-    (void)vsnprintf(is, sizeof is, found, args);
+    (void)vsnprintf(out->is, sizeof out->is, found, args);
     va_end(args);
-    (void)snprintf(out->text, sizeof out->text, "%s: %s", is, kinds[mistake].advice);
+    (void)snprintf(out->text, sizeof out->text, "%s: %s", out->is, kinds[mistake].advice);
     return true;
 }
 

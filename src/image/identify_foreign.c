@@ -244,18 +244,23 @@ static bool has_zero_load_address(const uint8_t *bytes, size_t size)
     return size >= IROM_OFFSET && bytes[HEADER_COUNT] == SECOND_BYTE && get_le32(bytes + 8) == 0;
 }
 
-static bool enters_iram(uint32_t entry)
+static bool is_in(uint32_t address, enum espimage_region_kind kind)
 {
-    const struct espimage_region *region = espimage_region_at(entry);
-    return region != NULL && region->kind == ESPIMAGE_REGION_IRAM;
+    const struct espimage_region *region = espimage_region_at(address);
+    return region != NULL && region->kind == kind;
 }
 
 bool identify_is_image(const uint8_t *bytes, size_t size)
 {
-    if (size < IROM_OFFSET || !enters_iram(get_le32(bytes + 4))) {
+    uint32_t entry = size < IROM_OFFSET ? 0 : get_le32(bytes + 4);
+    bool enters_iram = is_in(entry, ESPIMAGE_REGION_IRAM);
+    if (!enters_iram && !is_in(entry, ESPIMAGE_REGION_IROM)) { /* of RTOS SDK 3 */
         return false;
     }
-    if (bytes[HEADER_MAGIC] == MAGIC_V2 && has_zero_load_address(bytes, size)) {
+    if (bytes[HEADER_MAGIC] == MAGIC_V2) {
+        if (!enters_iram || !has_zero_load_address(bytes, size)) {
+            return false;
+        }
         size_t irom = get_le32(bytes + 12);
         return irom < size - IROM_OFFSET && bytes[IROM_OFFSET + irom] == MAGIC_V1;
     }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/bytes.h"
+#include "image/checksum.h"
 #include "support/firmware_builder.h"
 #include "support/test.h"
 
@@ -114,17 +116,11 @@ static const struct dump_case dump_rows[] = {
     {"4MB-c1", 4 * MB, 6, true, true, 6, {BOOT, SLOTS_1024, TOP(4 * MB)}},
     {"8MB", 8 * MB, 8, true, true, 6, {BOOT, SLOTS_1024, TOP(8 * MB)}},
     {"16MB", 16 * MB, 9, true, true, 6, {BOOT, SLOTS_1024, TOP(16 * MB)}},
-    {"1MB in 4 MB", 4 * MB, 2, true, false, 6, {BOOT, SLOTS_512, TOP(4 * MB)}},
-    {"1MB in 512 KB",
-     512 * KB,
-     2,
-     true,
-     false,
-     5,
-     {BOOT, SLOT("user1", 0x1000, 0x7A000), TOP(512 * KB)}},
-    {"user1 cut", 512 * KB, 5, true, false, 4, {BOOT, TOP(512 * KB)}},
-    {"user2 cut", 1 * MB, 5, true, false, 5, {BOOT, SLOT("user1", 0x1000, 0xFA000), TOP(1 * MB)}},
-    {"2MB-c1 in 256 KB", 256 * KB, 5, true, false, 4, {BOOT, TOP(256 * KB)}},
+    {"1MB in 4 MB", 4 * MB, 2, true, false, 6, {BOOT, SLOTS_512, TOP(1 * MB)}},
+    {"1MB in 512 KB", 512 * KB, 2, true, false, 2, {BOOT, SLOT("user1", 0x1000, 0x7A000)}},
+    {"user1 cut", 512 * KB, 5, true, false, 2, {BOOT, SLOT("user1", 0x1000, 0x7F000)}},
+    {"user2 not there", 1 * MB, 5, true, false, 2, {BOOT, SLOT("user1", 0x1000, 0xFA000)}},
+    {"2MB-c1 in 256 KB", 256 * KB, 5, true, false, 2, {BOOT, SLOT("user1", 0x1000, 0x3F000)}},
     {"4MB-c2", 4 * MB, 7, false, false, 4, {BOOT, TOP(4 * MB)}},
 };
 
@@ -176,6 +172,232 @@ static void test_dump(void **state)
     check_parts(&view, row);
     check_blank(dump, row);
     free(dump);
+}
+
+/* Bytes in which the structure of a v1 image says what it is: one segment, then the checksum. */
+static size_t put_v1(uint8_t *at, uint32_t address, const char *text, uint32_t size)
+{
+    static const uint8_t header[] = {0xE9, 1, 0, 0x20, 0x04, 0, 0x10, 0x40};
+    memcpy(at, header, sizeof header);
+    put_le32(at + 8, address);
+    put_le32(at + 12, size);
+    memset(at + 16, 0, size);
+    memcpy(at + 16, text, strlen(text));
+    size_t end = (16 + size) | 15;
+    memset(at + 16 + size, 0, end - 16 - size);
+    at[end] = checksum_xor(0xEF, at + 16, size);
+    return end + 1;
+}
+
+struct layout_case {
+    const char *name;
+    size_t size; /* of the file */
+    uint32_t address;
+    const char *text; /* of the v1 image at 0; NULL: none */
+    uint32_t text_size;
+    uint32_t at; /* of more: EA: an image, else these two bytes; 0: none */
+    uint8_t more[2];
+    enum espimage_content content;
+    enum espimage_flash_layout layout;
+    size_t parts;
+    size_t images;
+};
+
+#define LOADER  "2nd boot version : 1.6"
+#define LOADER3 "2nd stage bootloader"
+
+static const struct layout_case layout_rows[] = {
+    {"SDK",
+     MB,
+     0x3FFE8000,
+     LOADER,
+     64,
+     0x1000,
+     {0xEA},
+     ESPIMAGE_CONTENT_FLASH,
+     ESPIMAGE_FLASH_SDK,
+     6,
+     0},
+    {"SDK, image at 0x10000",
+     MB,
+     0x3FFE8000,
+     LOADER,
+     64,
+     0x10000,
+     {0xEA},
+     ESPIMAGE_CONTENT_FLASH,
+     ESPIMAGE_FLASH_SDK,
+     6,
+     1},
+    {"SDK, user2 of another map",
+     2 * MB,
+     0x3FFE8000,
+     LOADER,
+     64,
+     0x101000,
+     {0xEA},
+     ESPIMAGE_CONTENT_FLASH,
+     ESPIMAGE_FLASH_SDK,
+     6,
+     1},
+    {"partial",
+     0x1800,
+     0x3FFE8000,
+     LOADER,
+     64,
+     0x1000,
+     {0xEA},
+     ESPIMAGE_CONTENT_FLASH,
+     ESPIMAGE_FLASH_SDK,
+     2,
+     0},
+    {"bootloader and blank flash",
+     0x1800,
+     0x3FFE8000,
+     LOADER,
+     64,
+     0,
+     {0},
+     ESPIMAGE_CONTENT_IMAGE,
+     0,
+     0,
+     0},
+    {"no bootloader",
+     MB,
+     0x40100000,
+     "",
+     0x2000,
+     0x40000,
+     {1, 2},
+     ESPIMAGE_CONTENT_FLASH,
+     ESPIMAGE_FLASH_NO_BOOT,
+     3,
+     1},
+    {"Arduino",
+     MB,
+     0x4010F000,
+     "",
+     64,
+     0x1000,
+     {0xE9, 1},
+     ESPIMAGE_CONTENT_FLASH,
+     ESPIMAGE_FLASH_ARDUINO,
+     4,
+     0},
+    {"Arduino file",
+     MB - 16,
+     0x4010F000,
+     "",
+     64,
+     0x1000,
+     {0xE9, 1},
+     ESPIMAGE_CONTENT_IMAGE,
+     0,
+     0,
+     0},
+    {"rBoot by its text",
+     MB,
+     0x3FFE8000,
+     "rBoot v1.4",
+     64,
+     0x2000,
+     {0xEA},
+     ESPIMAGE_CONTENT_FLASH,
+     ESPIMAGE_FLASH_RBOOT,
+     4,
+     1},
+    {"rBoot by its configuration",
+     MB,
+     0x3FFE8000,
+     "",
+     64,
+     0x1000,
+     {0xE1, 1},
+     ESPIMAGE_CONTENT_FLASH,
+     ESPIMAGE_FLASH_RBOOT,
+     4,
+     0},
+    {"partial rBoot",
+     0x3000,
+     0x3FFE8000,
+     "rBoot v1.4",
+     64,
+     0x2000,
+     {0xEA},
+     ESPIMAGE_CONTENT_FLASH,
+     ESPIMAGE_FLASH_RBOOT,
+     1,
+     1},
+    {"RTOS SDK 3",
+     MB,
+     0x3FFE8000,
+     LOADER3,
+     0x2000,
+     0x8000,
+     {0xAA, 0x50},
+     ESPIMAGE_CONTENT_FLASH,
+     ESPIMAGE_FLASH_RTOS3,
+     1,
+     0},
+    {"RTOS SDK 3, early table",
+     MB,
+     0x3FFE8000,
+     LOADER3,
+     0x2000,
+     0x5000,
+     {0xAA, 0x50},
+     ESPIMAGE_CONTENT_FLASH,
+     ESPIMAGE_FLASH_RTOS3,
+     1,
+     0},
+    {"partial RTOS SDK 3",
+     0x9000,
+     0x3FFE8000,
+     LOADER3,
+     0x2000,
+     0x8000,
+     {0xAA, 0x50},
+     ESPIMAGE_CONTENT_FLASH,
+     ESPIMAGE_FLASH_RTOS3,
+     1,
+     0},
+    {"image at 0", MB, 0, NULL, 0, 0, {0xEA}, ESPIMAGE_CONTENT_FLASH, ESPIMAGE_FLASH_AT_ZERO, 3, 1},
+    {"image alone", 0x1800, 0, NULL, 0, 0, {0xEA}, ESPIMAGE_CONTENT_IMAGE, 0, 0, 0},
+};
+
+static void test_layout(void **state)
+{
+    const struct layout_case *row = *state;
+    struct espimage_flash_view view;
+    struct espimage_build_options options = options_usual();
+    espimage_firmware *fw = firmware_tiny(0x40201010);
+    struct espimage_bytes built = image(fw, &options);
+    uint8_t *dump = malloc(row->size);
+    assert_non_null(dump);
+    memset(dump, 0xFF, row->size);
+    if (row->text != NULL) {
+        (void)put_v1(dump, row->address, row->text, row->text_size);
+    }
+    if (row->more[0] == 0xEA) {
+        memcpy(dump + row->at, built.data, built.size);
+    } else if (row->at != 0) {
+        memcpy(dump + row->at, row->more, sizeof row->more);
+    }
+    assert_int_equal(espimage_recognise(dump, row->size), row->content);
+    if (row->content == ESPIMAGE_CONTENT_FLASH) {
+        espimage_flash_parse(dump, row->size, &view);
+        assert_string_equal(espimage_flash_layout_name(view.layout),
+                            espimage_flash_layout_name(row->layout));
+        assert_int_equal(view.part_count, row->parts);
+        assert_int_equal(view.image_count, row->images);
+        if (row->images > 0 && row->more[0] == 0xEA) {
+            assert_int_equal(view.images[0].address, row->at);
+            assert_true(view.images[0].new_layout);
+        }
+    }
+    free(dump);
+    espimage_bytes_free(&built);
+    espimage_firmware_free(fw);
 }
 
 /* What a slot holds behind an image does not count, blank or left over from a longer one. */
@@ -255,5 +477,7 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL) +
            run_table("contents", content_rows, test_content) +
-           run_table("dumps", dump_rows, test_dump) + run_table("patches", patch_rows, test_patch);
+           run_table("dumps", dump_rows, test_dump) +
+           run_table("layouts", layout_rows, test_layout) +
+           run_table("patches", patch_rows, test_patch);
 }
