@@ -23,6 +23,8 @@ enum option_id {
     OPT_DRAIN,
     OPT_DROP_AFTER,
     OPT_EXTRACT,
+    OPT_REDACT,
+    OPT_SECRETS,
     OPT_FLASH_FREQ,
     OPT_FLASH_MODE,
     OPT_FLASH_SIZE,

@@ -251,3 +251,38 @@ def odd_files():
         ("unknown", "random"): (bytes(xor(bytes([i & 255]), i >> 8 & 127) for i in range(9999)),
                                 ["neither"]),
     }
+
+
+# ---- what the SDK keeps at the end of the flash ----
+
+SSID, PASSWORD, OTHER = b"HomeNetwork", b"correct horse", (b"Office", b"battery staple")
+KEY = bytes((i * 73 + 41) & 255 for i in range(32))
+
+
+def record(head, ssid=SSID, password=PASSWORD):
+    """One copy of the record, 1188 bytes of SDK 3.0 in a sector."""
+    out = bytearray(head + b"\xFF" * 6 + bytes(1180) + b"\xFF" * (0x1000 - 1188))
+    struct.pack_into("<I32s", out, 0x0C, len(ssid), ssid)
+    struct.pack_into("<64s", out, 0x37, password)
+    out[0x78:0x98] = KEY
+    out[0x13C:0x13E] = b"\2\0"
+    for i, (name, secret) in enumerate([(ssid, password), OTHER]):
+        struct.pack_into("<I32s64s", out, 0x140 + 100 * i, len(name), name, secret)
+    return bytes(out)
+
+
+def selector(copy_a, copy_b, first, saves):
+    return bytes([first]) + b"\xFF" * 3 + struct.pack(
+        "<7I", 0x55AA55AA, saves, 0x20, 0x20, xor(copy_a[:32]), xor(copy_b[:32]), 0xAA55AA55)
+
+
+def parameters(end, copy_a, copy_b, first=1, saves=2):
+    return [(end - 0x3000, copy_a), (end - 0x2000, copy_b),
+            (end - 0x1000, selector(copy_a, copy_b, first, saves))]
+
+
+def device(head=b"\xFD\xE6", code=2, size=0x100000, user1=None, user2=None, boot=None):
+    """A flash of the 512+512 map whose copy B says `head`."""
+    return flash([(0, boot_of_map(code, boot)), (0x1000, user1 or good(1)),
+                  (0x81000, user2 or good(2)), (size - 0x4000, init_data())] +
+                 parameters(size, record(b"\xFC\xE6"), record(head)), size)

@@ -23,10 +23,15 @@ ELF = {"content": "elf", "file": str, "entry": Hex(8), "entry_doubt": Maybe(str)
        "sections": [{"name": str, "memory": str, "address": Hex(8), "size": int,
                      "in_image": bool}],
        "memory": [{"name": str, "used": int, "size": int}]}
-FLASH = {"content": "flash", "file": str, "size": int, "flash_map": Maybe(str),
-         "size_agrees": bool,
+BOOT = {"version": Maybe(str), "outcome": str, "runs": Maybe(str), "selected": Maybe(str),
+        "failed": bool, "saves": Maybe(int), "next_request": str, "networks": int}
+FLASH = {"content": "flash", "file": str, "size": int, "flash_map": Maybe(str), "layout": str,
+         "size_agrees": bool, "images": [{"address": Hex(6), "format": str}], "boot": Maybe(BOOT),
          "parts": [{"name": str, "address": Hex(6), "size": int, "blank": bool,
-                    "content_size": int, "image": Maybe(IMAGE)}]}
+                    "content_size": int, "image": Maybe(IMAGE), "mistake": str, "mistake_text": str,
+                    "link_trouble": Maybe(str)}]}
+
+SLOT_ONLY = ["image", "mistake", "mistake_text", "link_trouble"]
 
 
 def one_json(tool, path, shape, optional=()):
@@ -148,7 +153,7 @@ def test_foreign_images(tool):
 def test_flash_dump(tool, user1):
     data = user1.read_bytes()
     path = dump(tool, data)
-    one = one_json(tool, path, FLASH, optional=["image"])
+    one = one_json(tool, path, FLASH, optional=SLOT_ONLY)
     assert (one["size"], one["flash_map"], one["size_agrees"]) == (1 << 20, "1MB", True)
     parts = {p["name"]: p for p in one["parts"]}
     assert {n: (p["address"], p["blank"]) for n, p in parts.items()} == {
@@ -166,14 +171,14 @@ def test_flash_dump(tool, user1):
 
 def test_flash_dump_of_another_size(tool, user1):
     path = dump(tool, user1.read_bytes(), size_kb=4096)
-    one = one_json(tool, path, FLASH, optional=["image"])
+    one = one_json(tool, path, FLASH, optional=SLOT_ONLY)
     assert (one["size"], one["flash_map"], one["size_agrees"]) == (4 << 20, "1MB", False)
     assert "another size" in tool.ok("info", str(path)).out
 
 
 def test_flash_dump_with_rubbish_in_a_slot(tool, user1):
     path = dump(tool, user1.read_bytes(), b"rubbish" * 100)
-    one = one_json(tool, path, FLASH, optional=["image"])
+    one = one_json(tool, path, FLASH, optional=SLOT_ONLY)
     (user2,) = [p for p in one["parts"] if p["name"] == "user2"]
     assert user2["blank"] is False and user2["image"] is None
     assert "no whole image" in tool.ok("info", str(path)).out

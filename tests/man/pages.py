@@ -7,8 +7,10 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/e2e"))  # odd_files, which both need
 PROGRAM = pathlib.Path(os.environ.get("ESPIMAGETOOL", ROOT / "build/dev/src/espimagetool"))
 TOOL_PAGE = ROOT / "man/espimagetool.1"
 FORMAT_PAGE = ROOT / "man/espimage-format.5"

@@ -4,15 +4,12 @@
 import json
 import re
 import struct
-import sys
 import zlib
 
 from images import device_crc, device_crc_other, with_crc
 from pages import (FORMAT_PAGE, ROOT, TOOL_PAGE, items, json_of, literal_tables, options_of_page,
                    options_of_program, run, section)
-
-sys.path.append(str(ROOT / "tests/e2e"))
-from odd_files import odd_files  # noqa: E402  pylint: disable=wrong-import-position
+from odd_files import odd_files
 
 CONSUMERS = ["boot", "rboot", "ota2", "ota3", "rtos1", "esp-link", "libesphttpd", "espruino"]
 

@@ -14,6 +14,7 @@ from examples import probe_example
 from images import bootloader
 from pages import (PROGRAM, TIMEOUT, TOOL_PAGE, items, json_of, options_of_page,
                    options_of_program, page_options, program_commands, run, section, subsections)
+from odd_files import device
 
 STATUSES = [0, 1, 2, 65, 66, 69, 73, 74, 75]
 
@@ -131,6 +132,12 @@ def simulate_document(cwd):
     return json.loads((cwd / "simulate.json").read_text())
 
 
+def device_dump(folder):
+    path = folder / "device.bin"
+    path.write_bytes(device())
+    return path
+
+
 def test_json_fields(workshop, tmp_path):
     documents = {
         "convert": [json_of("convert", "--json", "--out-dir", tmp_path, "app1.elf", "missing.elf",
@@ -139,7 +146,9 @@ def test_json_fields(workshop, tmp_path):
                             cwd=workshop)],
         "info": [json_of("info", "--json", "app1.elf", "app1-user1.bin", "boot.bin", "flash.bin",
                          "missing.elf", cwd=workshop, status=1),
-                 json_of("info", "--json", "--extract", tmp_path, "flash.bin", cwd=workshop)],
+                 json_of("info", "--json", "--extract", tmp_path, "flash.bin", cwd=workshop),
+                 json_of("info", "--json", "--secrets", "--redact", tmp_path / "redacted.bin",
+                         device_dump(tmp_path), cwd=workshop)],
         "factory": [json_of(*FACTORY, "--json", "-o", tmp_path / "flash.bin", cwd=workshop),
                     json_of(*FACTORY, "--json", "--plan", cwd=workshop)],
         "verify": [json_of("verify", "--json", "app1.elf", "flash.bin", "missing.elf",
