@@ -11,6 +11,35 @@
 static uint8_t *const flash = (uint8_t *)FLASH_ADDRESS;
 static uint32_t window_at; /* the flash address that the window begins with */
 
+/* The emulator's calls; numbers and flags are those of QEMU's semihosting for Xtensa. */
+#define SYS_WRITE  4
+#define SYS_OPEN   5
+#define SYS_LSEEK  19
+#define WRITE_ONLY 1
+#define NO_FILE    -1
+
+static int32_t saved; /* the file of settings->save, or NO_FILE */
+
+void flash_follow(void)
+{
+    const char *path = (const char *)settings->save;
+
+    saved = *path == '\0' ? NO_FILE : (int32_t)simcall(SYS_OPEN, (uint32_t)path, WRITE_ONLY, 0);
+    if (*path != '\0' && saved < 0) {
+        rom_printf("stand-in: cannot open %s\n", path);
+        leave(STATUS_BAD_FLASH);
+    }
+}
+
+/* So that the file is right however the run ends. */
+static void save(uint32_t address, uint32_t size)
+{
+    if (saved != NO_FILE) {
+        simcall(SYS_LSEEK, (uint32_t)saved, address, 0);
+        simcall(SYS_WRITE, (uint32_t)saved, (uint32_t)(flash + address), size);
+    }
+}
+
 bool flash_holds(uint32_t address, uint32_t size)
 {
     return address <= settings->flash_size && size <= settings->flash_size - address;
@@ -71,6 +100,7 @@ uint32_t spi_write(uint32_t address, const void *from, uint32_t size)
         flash[address + i] &= byte[i];
     }
     window_update(address, size);
+    save(address, size);
     return DONE;
 }
 
@@ -83,6 +113,7 @@ uint32_t spi_erase_sector(uint32_t sector)
     }
     memset(flash + address, 0xFF, ESPIMAGE_SECTOR);
     window_update(address, ESPIMAGE_SECTOR);
+    save(address, ESPIMAGE_SECTOR);
     return DONE;
 }
 

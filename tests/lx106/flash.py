@@ -15,9 +15,13 @@ def header(map_name, magic=0xE9):
     return struct.pack("<4BI", magic, 0, 0, MAPS[map_name][0] << 4, 0)
 
 
-def record(slot, version=6):
-    """The first bytes of a record that chooses the slot: include/espimage/parameters.h."""
-    return bytes([0xFB + slot, 0xE0 | version]) + b"\xff" * 6
+def head(first, version=6):
+    """The first bytes of a record: byte 0, and whose it is."""
+    return bytes([first, 0xE0 | version]) + b"\xff" * 6
+
+
+USER1, USER2 = 0xFC, 0xFD  # byte 0 of a record, normal state
+USER1_FAILED, USER2_FAILED = 0xF8, 0xF9
 
 
 class Flash:
@@ -41,11 +45,15 @@ class Flash:
         self.bytes[address] ^= 1 << bit
         return self
 
-    def parameters(self, first, second=b"", selector=0):
-        """The records of copy A and copy B, and which one counts: A for 0, otherwise B."""
-        for i, data in enumerate((first, second, bytes([selector]))):
-            self.put(len(self.bytes) - (3 - i) * SECTOR, data)
-        return self
+    def parameters(self, selector, copy_a=b"", copy_b=b""):
+        """The last three sectors: which copy counts, and what begins each."""
+        end = len(self.bytes)
+        self.put(end - 3 * SECTOR, copy_a).put(end - 2 * SECTOR, copy_b)
+        return self.put(end - SECTOR, bytes([selector]))
+
+    def choose(self, slot, version=6):
+        """As a device has it whose user1 or user2 was chosen."""
+        return self.parameters(0, head(USER1 if slot == 1 else USER2, version))
 
     def write(self, path):
         path.write_bytes(self.bytes)

@@ -63,3 +63,12 @@ void bzero(void *to, size_t size)
 {
     (void)memset(to, 0, size);
 }
+
+int strcmp(const char *a, const char *b)
+{
+    while (*a != '\0' && *a == *b) {
+        a++;
+        b++;
+    }
+    return (unsigned char)*a - (unsigned char)*b;
+}

@@ -7,6 +7,7 @@ The boot ROM and the second-stage bootloader are stand-ins, built from the sourc
 
 import argparse
 import collections
+import errno
 import os
 import pathlib
 import selectors
@@ -29,6 +30,10 @@ FLASH_ADDRESS = 0x51000000
 SETTINGS_ADDRESS = 0x50FF0000
 MAP_FROM_HEADER = 0xFFFFFFFF
 BOOT_FAILED, FAULT, NO_FUNCTION, BAD_FLASH, RETURNED = range(101, 106)
+
+SAVE_SIZE = 1024
+RETRIES_ADDRESS = 0x600011DC  # where boot 1.7 counts, in memory that a reset does not clear
+BOOT_VERSIONS = {f"1.{minor}": minor for minor in range(1, 8)}
 
 LARGEST_FLASH = 0x1000000
 MOST_OUTPUT = 1 << 20
@@ -53,25 +58,35 @@ def build_rom(folder, *targets):
     return pathlib.Path(folder) / "rom.elf"
 
 
-def command(rom, flash, map_name=None, own_loader=False):
+def command(rom, flash, map_name=None, own_loader=False, boot_version=None, save=None, retries=0):
     size = os.path.getsize(flash)
     code = MAP_FROM_HEADER if map_name is None else MAPS[map_name][0]
-    words = [size, code, int(own_loader)]
+    words = [size, code, int(own_loader), BOOT_VERSIONS.get(boot_version, 0)]
+    path = os.fsencode(os.path.abspath(save)) if save else b""
+    if len(path) >= SAVE_SIZE:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), save)
+    words += [int.from_bytes(path[i:i + 4], "little") for i in range(0, len(path), 4)]
     line = [PROGRAM, "-M", "sim", "-cpu", "lx106", "-semihosting", "-display", "none",
             "-serial", "none", "-monitor", "none", "-kernel", str(rom),
             "-device", f"loader,file={str(flash).replace(',', ',,')},addr={FLASH_ADDRESS:#x},"
                        "force-raw=on"]
     for i, word in enumerate(words):
         line += ["-device", f"loader,addr={SETTINGS_ADDRESS + 4 * i:#x},data={word:#x},data-len=4"]
+    if retries:
+        line += ["-device", f"loader,addr={RETRIES_ADDRESS:#x},data={retries:#x},data-len=4"]
     return line
 
 
-def run(rom, flash, map_name=None, own_loader=False, timeout=30, until=None, show=None):
+def run(rom, flash, map_name=None, own_loader=False, timeout=30, until=None, show=None, **settings):
     """One power-on. Ends when the program does, at the text `until`, or after that many seconds.
 
-    `show` is called with the bytes that the processor writes, as they come.
+    `show` is called with the bytes that the processor writes, as they come. `settings`: boot_version,
+    of the stand-in; save, the path of a file that becomes the flash as the processor writes it;
+    retries, what boot 1.7 finds in its counter.
     """
-    line = command(rom, flash, map_name, own_loader)
+    if settings.get("save"):
+        shutil.copyfile(flash, settings["save"])
+    line = command(rom, flash, map_name, own_loader, **settings)
     with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE) as process:
         try:
@@ -112,7 +127,7 @@ def _listen(process, limit, until, show):
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0],
-                                     epilog="The flash file is never changed. Exit status: the "
+                                     epilog="FLASH.bin is never changed. Exit status: the "
                                      f"firmware's; {BOOT_FAILED} no slot boots; {FAULT} exception; "
                                      f"{NO_FUNCTION} a ROM function that is not there; {BAD_FLASH} "
                                      f"unknown flash map; {RETURNED} the program returned; "
@@ -123,6 +138,11 @@ def parse(arguments):
     parser.add_argument("--own-loader", action="store_true",
                         help="run the program at flash address 0 (a bootloader, or a firmware for "
                         "none) as the ROM does, instead of the second stage's stand-in")
+    parser.add_argument("--boot-version", choices=list(BOOT_VERSIONS), metavar="VERSION",
+                        help="of the second stage's stand-in: 1.1 to 1.7 (default: that of the "
+                        "bootloader in the flash, or 1.6)")
+    parser.add_argument("--save", metavar="OUT.bin",
+                        help="write the flash, as the processor leaves it, to this file")
     parser.add_argument("--timeout", type=float, default=10, metavar="SECONDS",
                         help="end the emulator after that time (default 10)")
     parser.add_argument("--until", metavar="TEXT", help="end when the processor has printed this")
@@ -141,7 +161,8 @@ def main(arguments):
             return f"qemu.py: {options.flash}: {size} bytes; wanted a whole flash, up to 16 MB"
         rom = options.rom or build_rom(HERE.parents[1] / "build/lx106")
         done = run(rom, options.flash, options.flash_size, options.own_loader, options.timeout,
-                   options.until, lambda part: os.write(1, part))
+                   options.until, lambda part: os.write(1, part),
+                   boot_version=options.boot_version, save=options.save)
     except (OSError, subprocess.SubprocessError) as error:
         return f"qemu.py: {error}"
     except KeyboardInterrupt:

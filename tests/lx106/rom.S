@@ -53,6 +53,7 @@
         function 0x4678, cache_read_enable      /* Cache_Read_Enable */
         function 0x47F0, do_nothing             /* Cache_Read_Disable */
         function 0x4878, do_nothing             /* SPIUnlock */
+        function 0x48EC, do_nothing             /* SPIReadModeCnfig */
         function 0x4A00, spi_erase_sector       /* SPIEraseSector */
         function 0x4A4C, spi_write              /* SPIWrite */
         function 0x4B1C, spi_read               /* SPIRead */

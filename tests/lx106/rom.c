@@ -6,18 +6,19 @@ static bool failing;
 
 void rom_main(void)
 {
-    uint32_t entry;
+    struct program program;
 
     rom_printf("stand-in: boot ROM of espimagetool, not the chip's; flash of %u KB\n",
                settings->flash_size / 1024);
+    flash_follow();
     window_show(0);
     if (!settings->own_loader) {
         boot();
     }
-    if (!load_segments(0, &entry)) {
+    if (load_segments(0, &program) != LOADED) {
         leave(STATUS_BOOT_FAILED);
     }
-    enter(entry);
+    enter(program.entry);
 }
 
 void rom_returned(void)

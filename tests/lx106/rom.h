@@ -8,10 +8,11 @@
 #define ROM_STACK  0x40000000 /* downwards from there */
 #define PS_RUNNING 0x20       /* exceptions go to the user vector */
 
-/* qemu.py places the flash and three words of settings in memory that the chip does not have. */
+/* qemu.py places the flash and its settings in memory that the chip does not have. */
 #define FLASH_ADDRESS    0x51000000
 #define SETTINGS_ADDRESS 0x50FF0000
 #define MAP_FROM_HEADER  0xFFFFFFFF
+#define SAVE_SIZE        1024
 
 /* How the emulator ends. qemu.py has words for them. */
 #define STATUS_BOOT_FAILED 101
@@ -30,11 +31,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct settings {
-    uint32_t flash_size; /* bytes */
-    uint32_t map_code;   /* or MAP_FROM_HEADER */
-    uint32_t own_loader; /* 1: run the program at flash address 0 instead of boot.c */
+    uint32_t flash_size;   /* bytes */
+    uint32_t map_code;     /* or MAP_FROM_HEADER */
+    uint32_t own_loader;   /* 1: run the program at flash address 0 instead of boot.c */
+    uint32_t boot_version; /* of boot.c: 1 to 7; 0: of the bootloader in the flash, or 6 */
+    char save[SAVE_SIZE];  /* file that follows what is written to the flash, or "" */
 };
 
 #define settings ((const volatile struct settings *)SETTINGS_ADDRESS)
@@ -42,6 +46,7 @@ struct settings {
 /* rom.S */
 uint32_t simcall(uint32_t number, uint32_t a, uint32_t b, uint32_t c);
 void enter(uint32_t entry) __attribute__((noreturn));
+void rom_start(void) __attribute__((noreturn)); /* a reset; RTC memory and flash stay */
 
 /* rom.c: called from rom.S */
 void rom_main(void) __attribute__((noreturn));
@@ -53,12 +58,7 @@ void rom_fault(uint32_t kind, uint32_t address, uint32_t cause, uint32_t data_ad
 int rom_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void leave(uint32_t status) __attribute__((noreturn));
 
-/* memory.c */
-void *memset(void *to, int value, size_t size);
-void *memcpy(void *to, const void *from, size_t size);
-void *memmove(void *to, const void *from, size_t size);
-int memcmp(const void *a, const void *b, size_t size);
-size_t strlen(const char *text);
+/* memory.c; the rest is in string.h. */
 void bzero(void *to, size_t size);
 
 /* divide.c */
@@ -70,6 +70,8 @@ int32_t __divsi3(int32_t value, int32_t by);
 uint32_t spi_read(uint32_t address, void *to, uint32_t size);
 uint32_t spi_write(uint32_t address, const void *from, uint32_t size);
 uint32_t spi_erase_sector(uint32_t sector);
+/* Opens the file of settings->save. */
+void flash_follow(void);
 void cache_read_enable(uint8_t odd, uint8_t pair, uint8_t unknown);
 bool flash_holds(uint32_t address, uint32_t size);
 /* The flash from there on; the caller has asked flash_holds(). */
@@ -78,8 +80,15 @@ uint32_t flash_u32(uint32_t address);
 /* Shows a megabyte of the flash in the window at 0x40200000. */
 void window_show(uint32_t megabyte);
 
-/* load.c: loads the segments of the header (E9) at a flash address and compares the checksum. */
-bool load_segments(uint32_t at, uint32_t *entry);
+/* load.c */
+enum load { LOADED, LOAD_NO_HEADER, LOAD_BROKEN };
+struct program {
+    uint32_t entry;
+    /* The bootloader that loaded it is lost: it cannot go on when the checksum is wrong. */
+    bool covers_bootloader;
+};
+/* Loads the segments behind the header (E9) at a flash address and compares the checksum. */
+enum load load_segments(uint32_t header, struct program *program);
 
 /* boot.c: what the second-stage bootloader does. */
 void boot(void) __attribute__((noreturn));

@@ -13,9 +13,11 @@ from device import Device
 from flash import BUILD
 from server import Server
 from test_boot import assert_runs, firmware_lines
+from tool import Tool
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FORMER = BUILD - 1
+GIVEN = os.environ.get("LX106_BOOTLOADER")
 
 # The layouts of the two slots: addresses apart in two maps; one address for both slots.
 PAIRS = [("512KB", "512KB.app1", "512KB.app2"), ("1MB", "1MB.app1", "1MB.app2"),
@@ -39,10 +41,12 @@ def update(tmp_path):
     the device."""
 
     def run(first, flash_map, elfs, profile="sdk", updates=1, succeed=True):
+        """`first`: an ELF, or None for the flash as it is."""
         flash = tmp_path / "flash.bin"
+        load = ("--load", first) if first else ()
         server = Server("--flash-size", flash_map, "--profile", profile, *elfs, cwd=tmp_path)
-        device = Device("--flash-size", flash_map, "--load", first, "--auto", "--updates",
-                        str(updates), "--server", f"http://127.0.0.1:{server.port}", flash,
+        device = Device("--flash-size", flash_map, *load, "--auto", "--updates", str(updates),
+                         "--server", f"http://127.0.0.1:{server.port}", flash,
                         cwd=tmp_path)
         try:
             assert device.process.wait(timeout=60) == (0 if succeed else 1), device.log()
@@ -90,3 +94,21 @@ def test_what_the_upgrade_library_refuses_is_not_booted(rom, former, firmware, u
     done = power_on(rom, flash, "1MB")
     assert f"firmware: build {FORMER}" in firmware_lines(done.out), done
     assert "jump to run user1 @ 1000" in done.out
+
+
+@pytest.mark.skipif(not GIVEN, reason="LX106_BOOTLOADER is not set to the file of a bootloader")
+def test_vendors_bootloader_boots_what_simulate_left(rom, former, firmware, elf, update, tmp_path):
+    """user2 after an update, and user1 after the next."""
+    flash = tmp_path / "flash.bin"
+    made = Tool(tmp_path)("factory", "--flash-size", "1MB", "--boot", GIVEN, str(former("1MB.app1")),
+                          "-o", str(flash))
+    assert made.status == 0, made
+    elfs = [firmware("1MB.app1"), firmware("1MB.app2")]
+    for slot in (2, 1):
+        _, log = update(None, "1MB", elfs)
+        assert f"/user{slot}.bin" in log, log
+        left = flash.read_bytes()
+        done = qemu.run(rom / "rom.elf", flash, own_loader=True, save=tmp_path / "saved.bin")
+        assert f"jump to run user{slot}" in done.out
+        assert_runs(done, elf(f"1MB.app{slot}"), f"1MB.app{slot}")
+        assert (tmp_path / "saved.bin").read_bytes() == left, "it takes the record as its own"
