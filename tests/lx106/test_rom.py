@@ -94,10 +94,10 @@ def test_fault_names_the_address_of_the_data(exercise):
 
 def test_endless_wait_is_bounded(exercise):
     start = time.monotonic()
-    done = exercise(6, timeout=1)
+    done = exercise(6, timeout=5)  # enough to get there on a busy machine
     assert done.why == "timeout" and done.status is None
     assert lines(done) == ["waiting"]
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 30
 
 
 def test_endless_text_is_bounded(exercise):
