@@ -33,14 +33,14 @@ ESPIMAGE_BEGIN
 /* ---- where ---- */
 
 /** Copy A, copy B and selector. */
-#define ESPIMAGE_PARAMETERS_SIZE (3 * ESPIMAGE_SECTOR)
+#define ESPIMAGE_PARAMETERS_SIZE UINT32_C(0x3000)
 
 /** Copy A or B of the record; also its index. */
 enum espimage_copy { ESPIMAGE_COPY_A, ESPIMAGE_COPY_B };
 
 /** Offset of a copy, and of the selector, from the first of the three sectors. */
-#define ESPIMAGE_COPY_OFFSET(copy) ((copy) == ESPIMAGE_COPY_A ? 0 : ESPIMAGE_SECTOR)
-#define ESPIMAGE_SELECTOR_OFFSET   (2 * ESPIMAGE_SECTOR)
+#define ESPIMAGE_COPY_OFFSET(copy) ((copy) == ESPIMAGE_COPY_A ? UINT32_C(0) : UINT32_C(0x1000))
+#define ESPIMAGE_SELECTOR_OFFSET   UINT32_C(0x2000)
 
 /** Flash address of the three sectors. @param flash_size F, at least 256 KB. */
 ESPIMAGE_API uint32_t espimage_parameters_address(uint32_t flash_size);

@@ -138,18 +138,16 @@ static void fail(struct reset *r)
     memcpy(head, current_head(r), sizeof head);
     espimage_record_parse(head, &record);
     step->failed_before = handled && record.failed;
-    if (!handled) {
-        step->outcome = BOOT_DEAD;
-    } else if (counts && tried < RETRIES_MOST) {
+    if (handled && counts && tried < RETRIES_MOST) {
         step->outcome = BOOT_RETRY;
         step->retries = RETRY_MARK | (tried + 1);
-    } else if (step->failed_before) {
-        step->outcome = BOOT_DEAD;
-    } else {
+    } else if (handled && !record.failed) {
         step->outcome = BOOT_FALLBACK_SET;
         step->retries = counts ? RETRIES_NONE : step->retries;
         espimage_record_set_failed(head);
         save(r, head);
+    } else {
+        step->outcome = BOOT_DEAD;
     }
 }
 

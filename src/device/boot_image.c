@@ -78,7 +78,7 @@ static void note_overwritten(struct load *l, uint32_t address, uint32_t size)
 
 static bool load_bytes(struct load *l, uint32_t size)
 {
-    uint8_t bytes[ESPIMAGE_SECTOR];
+    uint8_t bytes[ESPIMAGE_SECTOR] = {0};
     while (size > 0) {
         uint32_t part = size < sizeof bytes ? size : (uint32_t)sizeof bytes;
         if (!take(l, bytes, part)) {
@@ -94,7 +94,7 @@ static bool load_bytes(struct load *l, uint32_t size)
 
 static bool load_segment(struct load *l, unsigned number)
 {
-    uint8_t header[SEGMENT_HEADER];
+    uint8_t header[SEGMENT_HEADER] = {0};
     if (!take(l, header, sizeof header)) {
         return false;
     }
@@ -125,7 +125,7 @@ static bool check_checksum(struct load *l)
 
 static bool load_v1(struct load *l)
 {
-    uint8_t header[HEADER_SIZE];
+    uint8_t header[HEADER_SIZE] = {0};
     l->base = l->at;
     l->checksum = CHECKSUM_INIT;
     if (!take(l, header, sizeof header)) {
@@ -160,7 +160,7 @@ static bool load_v1(struct load *l)
  * bootloaders that there is none, so that they load from the outer header. */
 static bool find_header(struct load *l, enum espimage_boot_version version, uint32_t address)
 {
-    uint8_t header[IROM_OFFSET];
+    uint8_t header[IROM_OFFSET] = {0};
     l->at = address;
     if (!take(l, header, sizeof header)) {
         return false;

@@ -204,8 +204,8 @@ uint8_t espimage_record_checksum(const uint8_t *copy)
 static enum espimage_record_state state_of(const uint8_t *selector, enum espimage_copy which,
                                            const uint8_t *copy)
 {
-    uint32_t length = get_le32(selector + SELECTOR_LENGTH + 4U * which);
-    uint32_t checksum = get_le32(selector + SELECTOR_CHECKSUM + 4U * which);
+    uint32_t length = get_le32(selector + SELECTOR_LENGTH + 4 * (size_t)which);
+    uint32_t checksum = get_le32(selector + SELECTOR_CHECKSUM + 4 * (size_t)which);
     if (length == NEVER_SAVED) {
         return ESPIMAGE_RECORD_NOT_SAVED;
     }
@@ -248,8 +248,8 @@ void espimage_selector_saved(const uint8_t before[ESPIMAGE_SELECTOR_SIZE], enum 
     if (get_le32(before + SELECTOR_SAVES) == NEVER_SAVED) {
         put_le32(selector + SELECTOR_SAVES, 1);
     }
-    put_le32(selector + SELECTOR_LENGTH + 4U * copy, ESPIMAGE_RECORD_CHECKED);
-    put_le32(selector + SELECTOR_CHECKSUM + 4U * copy, checksum);
+    put_le32(selector + SELECTOR_LENGTH + 4 * (size_t)copy, ESPIMAGE_RECORD_CHECKED);
+    put_le32(selector + SELECTOR_CHECKSUM + 4 * (size_t)copy, checksum);
     put_le32(selector + SELECTOR_END, SELECTOR_END_WORD);
     memcpy(out, selector, sizeof selector);
 }
