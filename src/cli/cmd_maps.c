@@ -104,6 +104,8 @@ static void print_text(void)
             (void)printf("%s: %s\n", m->name, m->remark);
         }
     }
+    (void)printf("No update brings more than 0x%X bytes, %u sectors, to any slot\n",
+                 ESPIMAGE_UPDATE_SECTORS * ESPIMAGE_SECTOR, ESPIMAGE_UPDATE_SECTORS);
 }
 
 static int run(const struct command *self, int argc, char **argv)

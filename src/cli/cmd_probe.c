@@ -20,7 +20,7 @@ static const struct option_spec probe_options[] = {
     {OPT_OTA_SIZE, "ota-size", NULL, 0, "BYTES", NULL,
      "OTA partition of the firmware (default 0xFA000)"},
     {OPT_SDK, "sdk", NULL, 0, "2|3", "2 3",
-     "the firmware's SDK, 2.0.0 to 2.2.1 or 3.x (default 3)"},
+     "the firmware's SDK: 2.0.0 to 2.2.1, or 3.x (default)"},
     {OPT_BEFORE_2018, "before-2018", NULL, 0, NULL, NULL, NULL},
     {0, NULL, NULL, 0, NULL, NULL, NULL},
 };

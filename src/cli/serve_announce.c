@@ -54,7 +54,8 @@ static void introduce_text(const struct serve_announcement *a, int slot,
         (void)printf("APP%d: %s\n", slot, reason);
     } else {
         (void)printf("APP%d: %s, %zu bytes of %u, sha256 %.16s\n", slot, shown(snapshot->path).text,
-                     snapshot->image.size, store_map(a->elfs->store, NULL)->slot_limit,
+                     snapshot->image.size,
+                     espimage_update_limit(store_map(a->elfs->store, NULL)->slot_limit),
                      snapshot->sha256);
     }
 }

@@ -195,6 +195,7 @@ def test_maps_table(tool):
                               "0x01000", f"0x{slots[1]:06X}", f"0x{limit:05X}",
                               f"0x{link[0]:08X}", f"0x{link[1]:08X}"]
     assert rows["256KB"] == ["1", "256KB", "2m", "none"]
+    assert out.endswith("\nNo update brings more than 0xF0000 bytes, 240 sectors, to any slot\n")
 
 
 def test_maps_drawing_is_to_scale(tool):
