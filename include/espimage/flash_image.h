@@ -7,6 +7,7 @@
 #define ESPIMAGE_FLASH_IMAGE_H
 
 #include <espimage/image.h>
+#include <espimage/parameters.h>
 
 ESPIMAGE_BEGIN
 
@@ -129,7 +130,9 @@ struct espimage_flash_contents {
     const struct espimage_flash_map *map; /**< one with slots */
     uint8_t flash_mode;                   /**< code of a known mode */
     uint8_t flash_freq;                   /**< code of a known clock */
-    uint8_t reserved[6];                  /**< 0 */
+    uint8_t run;                          /**< 2: the parameters say that user2 runs; otherwise
+                                               they are blank, and user1 does */
+    uint8_t reserved[5];                  /**< 0 */
     struct espimage_flash_content boot;   /**< none: a header takes its place, see below */
     struct espimage_flash_content slot[2];
     struct espimage_flash_content init_data; /**< 128 bytes, or a whole sector as read back */
@@ -137,7 +140,7 @@ struct espimage_flash_contents {
 
 #define ESPIMAGE_FLASH_CONTENTS_INIT                                                               \
     {                                                                                              \
-        sizeof(struct espimage_flash_contents), NULL, 0, 0, {0, 0, 0, 0, 0, 0}, {NULL, NULL, 0},   \
+        sizeof(struct espimage_flash_contents), NULL, 0, 0, 0, {0, 0, 0, 0, 0}, {NULL, NULL, 0},   \
             {{NULL, NULL, 0}, {NULL, NULL, 0}},                                                    \
         {                                                                                          \
             NULL, NULL, 0                                                                          \
@@ -149,20 +152,27 @@ struct espimage_flash_plan {
     const struct espimage_flash_map *map;
     uint8_t flash_mode;
     uint8_t flash_freq;
+    enum espimage_boot_version boot_version; /**< of the bootloader; _UNKNOWN also without one */
+    uint8_t run;                             /**< 1 or 2: the slot that the parameters name */
     size_t part_count;
     struct espimage_part parts[ESPIMAGE_MAX_PARTS]; /**< blank: nothing is written to it */
     struct espimage_flash_content contents[ESPIMAGE_MAX_PARTS]; /**< of the part of that index */
 };
 
 /**
- * Checks each content and gives it its place.
- * @return ESPIMAGE_OK, _ERR_USAGE (a map without slots), _ERR_MEMORY, _ERR_SIZE (larger than its
- * part, or init data of a strange size), _ERR_IMAGE (no bootloader, or an image that the bootloader
- * does not start). The error's file is the content's name.
+ * Checks each content, and that bootloader, flash map and images go together, and gives each its
+ * place.
+ * @param notes may be NULL; says what will not update later, and when the bootloader is unknown.
+ * @return ESPIMAGE_OK, _ERR_USAGE (a map without slots; user2 is to run and is not there, or there
+ *         is no bootloader of a known version for it), _ERR_SIZE (larger than its part, or init
+ *         data of a strange size), _ERR_IMAGE (no bootloader, init data that does not begin with
+ *         05, or an image that the bootloader does not start), _ERR_LAYOUT (a bootloader that does
+ *         not know the map). The error's file is the content's name.
  */
 ESPIMAGE_API enum espimage_code
 espimage_flash_plan_make(const struct espimage_flash_contents *contents,
-                         struct espimage_flash_plan *out, struct espimage_error *err);
+                         struct espimage_flash_plan *out, struct espimage_notes *notes,
+                         struct espimage_error *err);
 
 /**
  * The whole flash: as long as the map's flash, 0xFF where nothing goes. The bootloader's header
@@ -176,14 +186,13 @@ ESPIMAGE_API enum espimage_code espimage_flash_build(const struct espimage_flash
                                                      struct espimage_error *err);
 
 /**
- * Which slot a ready image is for, by its app number, when the bootloader and the upgrade library
- * would accept it there. The link address is not in an image: whether it was made for that slot of
- * this map is taken from the flash map in its header.
- * @param[out] app 1 or 2.
- * @param notes may be NULL; says when its flash settings are not those of the flash, and when
- *              it is longer than an update can be.
- * @return ESPIMAGE_OK, _ERR_IMAGE with the rule that is broken, _ERR_LAYOUT, _ERR_MEMORY or
- *         _ERR_USAGE (a map without slots).
+ * Which slot a ready image is for: by its app number; without one, by the addresses in it. The
+ * bootloader must start it. What the upgrade library refuses is a note, for a flash is written by
+ * cable; but a CRC that is wrong without a known reason is damage.
+ * @param[out] app 1 or 2; 0: either.
+ * @param notes may be NULL; also says when its flash settings are not those of the flash.
+ * @return ESPIMAGE_OK, _ERR_IMAGE with the rule that is broken, _ERR_LAYOUT or _ERR_USAGE (a
+ *         map without slots).
  */
 ESPIMAGE_API enum espimage_code espimage_image_slot(const uint8_t *bytes, size_t size,
                                                     const struct espimage_flash_contents *flash,

@@ -10,6 +10,7 @@
 #include "cli/output.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const struct option_spec factory_options[] = {
@@ -20,6 +21,7 @@ static const struct option_spec factory_options[] = {
     {OPT_INIT_DATA, "init-data", NULL, 0, "FILE", NULL, "the SDK's esp_init_data_default.bin"},
     {OPT_PROFILE, "profile", NULL, 0, "PROFILE", SLOT_PROFILE_NAMES,
      "whose images to make of ELFs (default sdk)"},
+    {OPT_RUN, "run", NULL, 0, "SLOT", "user1 user2", "the slot that boots first (default user1)"},
     {0, NULL, NULL, 0, NULL, NULL, NULL},
 };
 
@@ -44,6 +46,16 @@ static enum espimage_code set_profile(const char *value, struct factory *f,
     return code;
 }
 
+static enum espimage_code set_run(const char *value, struct factory *f, struct espimage_error *err)
+{
+    if (strcmp(value, "user1") != 0 && strcmp(value, "user2") != 0) {
+        error_found(err, ESPIMAGE_ERR_USAGE, "unknown value '%s'", value);
+        return error_wanted(err, "one of user1 user2");
+    }
+    f->inputs.contents.run = (uint8_t)(value[4] - '0');
+    return ESPIMAGE_OK;
+}
+
 static enum espimage_code set_option(void *context, enum option_id id, const char *value,
                                      struct espimage_error *err)
 {
@@ -55,6 +67,7 @@ static enum espimage_code set_option(void *context, enum option_id id, const cha
     case OPT_NO_BOOT: f->no_boot = true; return ESPIMAGE_OK;
     case OPT_INIT_DATA: f->inputs.init_path = value; return ESPIMAGE_OK;
     case OPT_PROFILE: return set_profile(value, f, err);
+    case OPT_RUN: return set_run(value, f, err);
     case OPT_JSON: f->json = true; return ESPIMAGE_OK;
     default: return flash_option(&f->inputs.flash, id, value, err);
     }
@@ -67,7 +80,9 @@ static void print_part(FILE *to, const struct espimage_part *part,
 {
     (void)fprintf(to, "  0x%06X  %-18s ", part->address, part->name);
     if (content->bytes == NULL) {
-        (void)fprintf(to, "%s\n", part->blank ? "blank" : "no bootloader, a header alone");
+        const char *instead =
+            part->kind == ESPIMAGE_PART_BOOT ? "no bootloader, a header alone" : "user2 is chosen";
+        (void)fprintf(to, "%s\n", part->blank ? "blank" : instead);
         return;
     }
     (void)fprintf(to, "%s, %zu bytes", shown(file).text, content->size);
@@ -206,16 +221,18 @@ static void warn_of_gaps(struct factory *f)
 static void produce(struct factory *f, json_t *document)
 {
     struct espimage_flash_plan plan;
+    struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
     struct espimage_error err;
     /* Everything that can be wrong with them is said before anything is written. */
     if (!factory_inputs_collect(&f->inputs)) {
         return;
     }
     if (check_output(f, &err) != ESPIMAGE_OK ||
-        espimage_flash_plan_make(&f->inputs.contents, &plan, &err) != ESPIMAGE_OK) {
+        espimage_flash_plan_make(&f->inputs.contents, &plan, &notes, &err) != ESPIMAGE_OK) {
         failures_add(&f->failures, &err);
         return;
     }
+    warnings_add(f->inputs.warnings, f->plan_only ? "plan" : f->output, &notes);
     warn_of_gaps(f);
     enum espimage_code code =
         f->plan_only ? show_plan(f, &plan, document, &err) : write_flash(f, &plan, document, &err);
@@ -239,6 +256,10 @@ static int check_usage(struct factory *f, size_t count)
     }
     if (f->plan_only && f->no_boot) {
         return usage_error("factory: --plan is for a chip, --no-boot is not");
+    }
+    if (f->plan_only && f->inputs.contents.run == 2) {
+        return usage_error("factory: --run user2 writes system parameters, which esptool.py has no "
+                           "command for: make the flash with -o FILE");
     }
     return stdout_option(&cmd_factory, f->output, f->json, &f->to_stdout);
 }

@@ -3,6 +3,9 @@
 
 #include "base/error.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static void fail(struct factory_inputs *in, struct espimage_error *err, const char *path)
 {
     error_in_file(err, path);
@@ -25,6 +28,38 @@ static void load_sources(struct factory_inputs *in)
     }
 }
 
+/* The map that a ready image has in its header; NULL for an ELF, or when it names none. */
+static const struct espimage_flash_map *map_of_image(const struct factory_source *s)
+{
+    struct espimage_image_view view;
+    if (s->elf.firmware != NULL) {
+        return NULL;
+    }
+    espimage_image_parse(s->file.data, s->file.size, &view);
+    const struct espimage_flash_map *map = view.extent >= ESPIMAGE_EXTENT_INNER
+                                               ? espimage_flash_map_by_code(view.inner[3] >> 4)
+                                               : NULL;
+    return map != NULL && map->half != 0 ? map : NULL;
+}
+
+/* As given, or as the ready images have it. */
+static const struct espimage_flash_map *map_given(struct factory_inputs *in)
+{
+    const struct espimage_flash_map *map = in->flash.map;
+    for (size_t i = 0; i < in->source_count && in->flash.map == NULL; i++) {
+        const struct espimage_flash_map *other = map_of_image(&in->sources[i]);
+        if (map != NULL && other != NULL && map != other) {
+            struct espimage_error err;
+            error_found(&err, ESPIMAGE_ERR_LAYOUT, "made for the %s map, but %s for %s",
+                        other->name, shown(in->sources[0].path).text, map->name);
+            error_advice(&err, "give the map of the device with --flash-size");
+            fail(in, &err, in->sources[i].path);
+        }
+        map = map != NULL ? map : other;
+    }
+    return map;
+}
+
 /* The flash map decides how long the flash is: it is never assumed. */
 static void choose_map(struct factory_inputs *in)
 {
@@ -32,7 +67,7 @@ static void choose_map(struct factory_inputs *in)
     struct espimage_error err;
     bool assumed = false;
 
-    espimage_map_choice_init(&choice, in->flash.map);
+    espimage_map_choice_init(&choice, map_given(in));
     for (size_t i = 0; i < in->source_count; i++) {
         const struct factory_source *s = &in->sources[i];
         if (s->elf.firmware != NULL &&
@@ -61,7 +96,7 @@ static void find_slots(struct factory_inputs *in)
             }
         } else if (espimage_image_slot(s->file.data, s->file.size, &in->contents, &app, &s->notes,
                                        &err) == ESPIMAGE_OK) {
-            s->slots = app;
+            s->slots = app == 0 ? 3 : app;
         }
         if (s->slots == 0) {
             fail(in, &err, s->path);
@@ -96,6 +131,21 @@ static void settle_slots(struct factory_inputs *in)
     }
 }
 
+/* What is to be said of the map is said once, of the flash. */
+static void drop_remark(struct espimage_notes *notes, const struct espimage_flash_map *map)
+{
+    char remark[sizeof notes->text[0]];
+    size_t kept = 0;
+    (void)snprintf(remark, sizeof remark, "flash map %s: %s", map->name,
+                   map->remark != NULL ? map->remark : "");
+    for (size_t i = 0; i < notes->count; i++) {
+        if (strcmp(notes->text[i], remark) != 0) {
+            memmove(notes->text[kept++], notes->text[i], sizeof notes->text[i]);
+        }
+    }
+    notes->count = kept;
+}
+
 static void fill_slots(struct factory_inputs *in)
 {
     for (size_t i = 0; i < in->source_count; i++) {
@@ -117,6 +167,7 @@ static void fill_slots(struct factory_inputs *in)
             content->bytes = s->image.data;
             content->size = s->image.size;
         }
+        drop_remark(&s->notes, in->contents.map);
         warnings_add(in->warnings, s->path, &s->notes);
     }
 }

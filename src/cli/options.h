@@ -58,6 +58,7 @@ enum option_id {
     OPT_REALISTIC,
     OPT_REQUEST_TIMEOUT,
     OPT_RESETS,
+    OPT_RUN,
     OPT_RUNNING,
     OPT_SDK,
     OPT_SERVER,

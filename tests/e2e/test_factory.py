@@ -10,10 +10,10 @@ import pytest
 
 import image
 from image import build_v1
-from tool import (BAD_INPUT, NO_CREATE, NO_INPUT, ROOT, USAGE, Hex, Maybe, assert_refused,
+from tool import (BAD_INPUT, NO_CREATE, NO_INPUT, OK, ROOT, USAGE, Hex, Maybe, assert_refused,
                   assert_shape)
 
-BOOT = build_v1([(0x40100000, bytes(range(256)) * 12), (0x3FFE8000, b"boot 1.7")])
+BOOT = build_v1([(0x40100000, bytes(range(256)) * 12), (0x3FFE8000, b"2nd boot version : 1.7\0")])
 INIT = bytes(range(5, 133))
 NO_BOOT = "a chip does not start from it"
 SYSTEM = {"RF calibration": (0x5000, 0x1000), "init data": (0x4000, 0x1000),
@@ -276,13 +276,102 @@ def test_refused_inputs(bench, firmware, name, content, status, words):
     assert (error["file"], error["exit_status"]) == (name, status)
 
 
-@pytest.mark.parametrize("options,words", [
-    (["--profile", "esptool"], ["ota.app-number", "esptool"]),
-    (["--profile", "rboot"], ["ota."])], ids=str)
-def test_refused_images(bench, options, words):
-    bench.ok("convert", "-fs", "1MB", *options, "-o", "x.bin", "app1.elf")
+@pytest.mark.parametrize("profile", ["esptool", "rtos1", "rboot", "espruino"])
+def test_images_that_no_update_would_bring(bench, profile):
+    """A flash is written by cable: a warning. Their slot is that of the addresses in them."""
+    for number in (1, 2):
+        bench.ok("convert", "-fs", "1MB", "--profile", profile, "-o", f"x{number}.bin",
+                 f"app{number}.elf")
+    result = bench("factory", "-fs", "1MB", "--boot", "boot.bin", "--init-data", "init.bin",
+                   "x2.bin", "x1.bin", "-o", "flash.bin")
+    assert result.status == 0, result
+    warned = [line for line in result.errors if "will not update to it" in line]
+    assert len(warned) == 2 == len(result.errors)
+    user1, user2 = ((bench.cwd / f"x{n}.bin").read_bytes() for n in (1, 2))
+    assert_flash((bench.cwd / "flash.bin").read_bytes(), flash_of("1MB", user1, user2))
+
+
+def test_image_for_the_other_slot(bench):
+    """Its app number says user2, the addresses in it user1."""
+    assert bench("convert", "-fs", "1MB", "--app", "2", "-o", "x.bin", "app1.elf").status == 0
     result = bench("factory", "-fs", "1MB", "--no-boot", "x.bin", "-o", "flash.bin")
-    assert_refused(result, BAD_INPUT, "x.bin: ", *words)
+    assert_refused(result, BAD_INPUT, "x.bin: ", "link.slot", "0x40201010", "0x40281010")
+
+
+def boot(version):
+    return build_v1([(0x40100000, f"2nd boot version : {version}\n\0".encode().ljust(64, b"\0"))])
+
+
+@pytest.mark.parametrize("version,flash_map,status,words", [
+    ("1.1", "1MB", BAD_INPUT, ["boot 1.1 does not start"]),
+    ("1.2", "2MB-c1", BAD_INPUT, ["boot 1.2 takes", "512 KB"]),
+    ("1.3(b3)", "4MB-c1", BAD_INPUT, ["boot 1.3 takes", "boot 1.4"]),
+    ("1.6", "8MB", BAD_INPUT, ["boot 1.6 takes", "2MB-c1"]),
+    ("1.4(b1)", "4MB-c1", OK, []), ("1.6", "1MB", OK, []),
+    ("1.7", "16MB", OK, ["never leaves user1"])])
+@pytest.mark.parametrize("ready", [False, True])
+def test_bootloader_and_map(bench, firmware, version, flash_map, status, words, ready):
+    (bench.cwd / "boot.bin").write_bytes(boot(version))
+    both = flash_map != "1MB"
+    source = firmware.copy("2MB-c1" if both else "1MB.app1", bench.cwd / "app.elf").name
+    if ready:
+        bench("convert", "-fs", flash_map, "--app", "1", "-o", "app.bin", source)
+        source = "app.bin"
+    result = bench("factory", "-fs", flash_map, "--boot", "boot.bin", "--init-data", "init.bin",
+                   source, "-o", "flash.bin")
+    assert result.status == status, result
+    assert len(result.errors) == (1 if words else 0), "said once"
+    for word in words:
+        assert word in result.err
+
+
+def test_unknown_bootloader_is_told(bench):
+    (bench.cwd / "boot.bin").write_bytes(build_v1([(0x40100000, b"mine" * 20)]))
+    result = bench("factory", "-fs", "1MB", "--boot", "boot.bin", "--init-data", "init.bin",
+                   "app1.elf", "-o", "flash.bin")
+    assert result.status == 0 and len(result.errors) == 1
+    assert "not one of Espressif's bootloaders" in result.err
+
+
+@pytest.mark.parametrize("content,words", [
+    (b"\xFF" * 4096, ["blank.bin", "swapped"]), (bytes(4096), ["00 throughout"]),
+    (BOOT[:128], ["begins with E9", "swapped"])], ids=["blank", "zeros", "boot"])
+def test_init_data_that_are_something_else(bench, content, words):
+    (bench.cwd / "init.bin").write_bytes(content)
+    result = bench("factory", "-fs", "1MB", "--boot", "boot.bin", "--init-data", "init.bin",
+                   "app1.elf", "-o", "flash.bin")
+    assert_refused(result, BAD_INPUT, "init.bin: ", "wanted 05", *words)
+
+
+def test_ready_images_bring_their_map(bench):
+    for number in (1, 2):
+        bench.ok("convert", "-fs", "4MB", "-o", f"x{number}.bin", f"app{number}.elf")
+    line = ["factory", "--boot", "boot.bin", "--init-data", "init.bin"]
+    document = bench.ok(*line, "x1.bin", "x2.bin", "-o", "flash.bin", "--json").json()
+    assert document["flash_map"] == "4MB"
+    assert bench.ok(*line, "x1.bin", "app2.elf", "-o", "flash.bin",
+                    "--json").json()["flash_map"] == "4MB"
+    bench.ok("convert", "-fs", "2MB", "-o", "x2.bin", "app2.elf")
+    assert_refused(bench(*line, "x1.bin", "x2.bin", "-o", "flash.bin"), BAD_INPUT, "2MB", "4MB",
+                   "--flash-size")
+
+
+def test_run_user2(bench):
+    line = ["factory", "-fs", "1MB", "--boot", "boot.bin", "--init-data", "init.bin"]
+    bench.ok(*line, "app1.elf", "app2.elf", "--run", "user2", "-o", "flash.bin")
+    flash = (bench.cwd / "flash.bin").read_bytes()
+    (first,) = bench("simulate", "--resets", "1", "--json", "flash.bin").json()["resets"]
+    assert (first["runs"], first["outcome"]) == ("user2", "runs")
+    bench.ok(*line, "app1.elf", "app2.elf", "--run", "user1", "-o", "plain.bin")
+    plain = (bench.cwd / "plain.bin").read_bytes()
+    assert flash[:0xFD000] == plain[:0xFD000] and plain[0xFD000:] == b"\xFF" * 0x3000
+    assert_refused(bench(*line, "app1.elf", "--run", "user2", "-o", "x.bin"), USAGE, "blank")
+    assert_refused(bench(*line, "app1.elf", "--run", "user3", "-o", "x.bin"), USAGE, "user1 user2")
+    assert_refused(bench(*line, "app1.elf", "app2.elf", "--run", "user2", "--plan"), USAGE,
+                   "--run user2")
+    (bench.cwd / "boot.bin").write_bytes(build_v1([(0x40100000, b"mine" * 20)]))
+    assert_refused(bench(*line, "app1.elf", "app2.elf", "--run", "user2", "-o", "x.bin"), USAGE,
+                   "not known")
 
 
 def test_damaged_image(bench):

@@ -33,7 +33,7 @@ static void make_flash(const uint8_t *data, size_t size)
         return;
     }
     contents.slot[app - 1] = (struct espimage_flash_content){"fuzz", data, size};
-    if (espimage_flash_plan_make(&contents, &plan, &err) != ESPIMAGE_OK) {
+    if (espimage_flash_plan_make(&contents, &plan, NULL, &err) != ESPIMAGE_OK) {
         abort(); /* accepted, and then refused */
     }
     if (espimage_flash_build(&plan, &flash, &err) == ESPIMAGE_OK &&

@@ -37,7 +37,7 @@ def workshop(elves, tmp_path_factory):
     for name, path in elves.items():
         shutil.copyfile(path, folder / name)
     (folder / "boot.bin").write_bytes(bootloader())
-    (folder / "init.bin").write_bytes(bytes(128))
+    (folder / "init.bin").write_bytes(b"\x05" + bytes(127))
     assert run("convert", "app1.elf", cwd=folder).returncode == 0
     image = (folder / "app1-user1.bin").read_bytes()
     (folder / "flash.bin").write_bytes(flash_dump(image))

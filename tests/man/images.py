@@ -7,7 +7,7 @@ import zlib
 
 def bootloader():
     """What goes for a bootloader: a v1 header and some bytes."""
-    return bytes([0xE9, 1, 0, 0]) + bytes(1020)
+    return bytes([0xE9, 1, 0, 0]) + b"2nd boot version : 1.7\n".ljust(1020, b"\0")
 
 
 def flash_dump(image):
