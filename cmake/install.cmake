@@ -5,19 +5,29 @@ include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/espimage)
 
-install(TARGETS espimagetool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+# The static library is exported apart: only its users need what it is linked with.
+install(TARGETS espimagetool EXPORT espimage RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS espimage_server LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/espimagetool)
-install(TARGETS espimage_static espimage_shared EXPORT espimage
-  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS espimage_static EXPORT espimage_static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS espimage_shared EXPORT espimage LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/espimage DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 install(EXPORT espimage NAMESPACE espimage:: DESTINATION ${package_dir} FILE espimage-targets.cmake)
+install(EXPORT espimage_static NAMESPACE espimage:: DESTINATION ${package_dir}
+  FILE espimage-static.cmake)
 configure_package_config_file(cmake/espimage-config.cmake.in espimage-config.cmake
   INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(espimage-config-version.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${PROJECT_BINARY_DIR}/espimage-config.cmake
+install(FILES ${PROJECT_BINARY_DIR}/espimage-config.cmake cmake/espimage-images.cmake
   ${PROJECT_BINARY_DIR}/espimage-config-version.cmake DESTINATION ${package_dir})
 
+# Relative to the prefix where they can be, so that pkg-config can move them.
+foreach(dir LIBDIR INCLUDEDIR)
+  set(pc_${dir} ${CMAKE_INSTALL_${dir}})
+  if(NOT IS_ABSOLUTE "${pc_${dir}}")
+    set(pc_${dir} "\${prefix}/${pc_${dir}}")
+  endif()
+endforeach()
 configure_file(cmake/espimage.pc.in espimage.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/espimage.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
