@@ -410,7 +410,9 @@ static void keys(void)
     struct winsize size;
     expect(ioctl(fd, TIOCGWINSZ, &size) == 0, "does not know the size of the terminal");
     expect_denied("TIOCSTI", ioctl(fd, TIOCSTI, "x"));
+#if ULONG_MAX > 0xFFFFFFFF /* the kernel ignores the upper half of the number, if there is one */
     expect_denied("TIOCSTI in other words", syscall(SYS_ioctl, fd, TIOCSTI | (1UL << 40U), "x"));
+#endif
 }
 
 static void *pass(void *context)
