@@ -236,6 +236,15 @@ static enum espimage_code convert_slot(struct conversion *c, const struct elf_fi
     return code;
 }
 
+static void note_end_of_rom(const struct conversion *c, uint32_t address, size_t size,
+                            struct espimage_notes *notes)
+{
+    if (address >= c->map->flash_size || size > c->map->flash_size - address) {
+        note_add(notes, "the ROM ends at flash address 0x%zX, beyond the flash of the %s map",
+                 address + size, c->map->name);
+    }
+}
+
 /* rBoot's ROMs are known by where they lie. */
 static enum espimage_code convert_rom(struct conversion *c, const struct elf_file *elf,
                                       struct espimage_error *err)
@@ -250,6 +259,7 @@ static enum espimage_code convert_rom(struct conversion *c, const struct elf_fil
         (void)snprintf(kind, sizeof kind, "0x%05x", elf->link.flash_address);
         struct artefact a = {elf, image.data, image.size, kind, 0, elf->link.flash_address,
                              0,   &notes};
+        note_end_of_rom(c, elf->link.flash_address, image.size, &notes);
         code = deliver(c, &a, err);
     }
     espimage_bytes_free(&image);

@@ -19,8 +19,7 @@ static const struct option_spec probe_options[] = {
     {OPT_TIME, "time", NULL, 0, "SECONDS", NULL, "limit for the whole upgrade (default 120)"},
     {OPT_OTA_SIZE, "ota-size", NULL, 0, "BYTES", NULL,
      "OTA partition of the firmware (default 0xFA000)"},
-    {OPT_SDK, "sdk", NULL, 0, "2|3", "2 3",
-     "the firmware's SDK: 2.0.0 to 2.2.1, or 3.x (default)"},
+    {OPT_SDK, "sdk", NULL, 0, "2|3", "2 3", "the firmware's SDK: 2.0.0 to 2.2.1, or 3.x (default)"},
     {OPT_BEFORE_2018, "before-2018", NULL, 0, NULL, NULL, NULL},
     {0, NULL, NULL, 0, NULL, NULL, NULL},
 };
@@ -197,6 +196,17 @@ static void print_image(const struct probe_report *report)
     }
 }
 
+/* For which the updated device would not run; NULL when it would, or when no update happens. */
+static const struct espimage_verdict *dead_end(const struct probe_report *report)
+{
+    if (report->verdict == PROBE_FAIL || report->image == NULL || !report->image_whole) {
+        return NULL;
+    }
+    const struct espimage_verdict *boot =
+        espimage_report_verdict(report->verified, ESPIMAGE_CONSUMER_BOOT);
+    return boot->accepts ? NULL : boot;
+}
+
 static void print_layouts(const struct probing *p, const struct probe_report *report)
 {
     if (p->all_mss && report->layout_count == 0) {
@@ -245,6 +255,12 @@ static void print_report(const struct probing *p, const struct probe_result *r,
     if (report->late) {
         (void)printf(
             "  a device notices this only when its time is up, usually after 60 to 120 s\n");
+    }
+    const struct espimage_verdict *dead = dead_end(report);
+    if (dead != NULL) {
+        (void)printf("  %sand then it would not run%s: the bootloader %s: %s\n", style_bad(),
+                     style_end(), dead->crashes ? "crashes at every reset" : "refuses the image",
+                     dead->because->rule->name);
     }
     (void)printf("Would a device have been updated? %s%s%s: ", style_of(report->verdict),
                  verdict_word(report->verdict), style_end());
@@ -395,7 +411,8 @@ static int status_of(const struct probe_result *r, const struct probe_report *re
     if (r->connect_error != 0) {
         return exit_status(ESPIMAGE_ERR_UNAVAILABLE);
     }
-    return report->verdict == PROBE_PASS && sweep_is_clean(report) ? 0 : EXIT_NOT_ALL;
+    bool good = report->verdict == PROBE_PASS && sweep_is_clean(report) && dead_end(report) == NULL;
+    return good ? 0 : EXIT_NOT_ALL;
 }
 
 static int probe(const struct probing *p)
@@ -462,8 +479,9 @@ const struct command cmd_probe = {
     .name = "probe",
     .arguments = "URL",
     .summary = "Ask a server as an ESP8266 would; report every rule",
-    .details = "Exit status 0 when a device would have been updated, 1 when not, when that is at\n"
-               "risk or not known, 75 when the time ran out, 69 when there is no connection.",
+    .details =
+        "Exit status 0 when a device would have been updated and run, 1 when not, when that\n"
+        "is at risk or not known, 75 when the time ran out, 69 when there is no connection.",
     .example = PROGRAM " probe --all-mss http://127.0.0.1:8888/user2.bin",
     .groups = {probe_options, common_options, NULL},
     .run = run,

@@ -402,6 +402,14 @@ def test_rboot_rom(tool, firmware, name, address):
     assert got.checksum == got.ram_checksum()
 
 
+def test_rboot_rom_beyond_the_flash(tool, firmware):
+    elf = str(firmware.path("rboot.app2"))
+    result = tool("convert", "--profile", "rboot", "-fs", "512KB", "-o", "x.bin", elf)
+    assert result.status == OK and len(result.errors) == 1
+    assert "beyond the flash of the 512KB map" in result.err
+    tool.ok("convert", "--profile", "rboot", "-fs", "1MB", "-o", "x.bin", elf)
+
+
 def test_rboot_irom_checksum(tool, firmware):
     tool.ok("convert", "--profile", "rboot", "--irom-checksum", "-o", "x.bin",
             str(firmware.path("rboot")))

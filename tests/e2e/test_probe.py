@@ -137,6 +137,16 @@ def test_our_server_without_an_elf(tool, serve, firmware):
     assert report["answers"]["get"] is None, "nothing is erased, nothing more is asked"
 
 
+def test_image_linked_for_the_other_slot(tool, serve, firmware):
+    """The upgrade client takes it, and the device crashes at every reset from then on."""
+    port = serve(firmware.path("1MB.app1"), "--app", "2").port
+    result = tool("probe", f"http://127.0.0.1:{port}/user2.bin")
+    assert result.status == NOT_ALL, result
+    assert "and then it would not run: the bootloader crashes at every reset: link.slot" \
+        in result.out
+    assert "Would a device have been updated? yes" in result.out.splitlines()[-1]
+
+
 # ---- nginx ----
 
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
