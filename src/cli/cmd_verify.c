@@ -304,7 +304,10 @@ static enum espimage_code verify_flash(struct verification *v, const char *path,
         images++;
     }
     if (images == 0) {
-        error_found(err, ESPIMAGE_ERR_IMAGE, "a flash dump without an image in a slot");
+        error_found(err, ESPIMAGE_ERR_IMAGE, "a flash dump without an image in a slot%s%s",
+                    flash.layout != ESPIMAGE_FLASH_SDK ? ": " : "",
+                    flash.layout != ESPIMAGE_FLASH_SDK ? espimage_flash_layout_text(flash.layout)
+                                                       : "");
         return error_wanted(err, "an image in user1 or user2 of its flash map");
     }
     return ESPIMAGE_OK;

@@ -182,13 +182,15 @@ static void secret_text(const struct secret *secret, void *context)
 
 static void boot_text(const struct info_flash *dump, const struct flash_boot *boot)
 {
-    char loader[40];
+    char loader[64];
     if (boot->outcome == FLASH_BOOT_UNKNOWN) {
         return;
     }
     (void)snprintf(
         loader, sizeof loader, "%s%s",
-        boot->version != ESPIMAGE_BOOT_UNKNOWN ? "boot " : "a bootloader like boot 1.6",
+        boot->version != ESPIMAGE_BOOT_UNKNOWN ? "boot "
+        : dump->bytes[0] == 0xFF               ? "a bootloader like boot 1.6 (the file has none)"
+                                               : "a bootloader like boot 1.6",
         boot->version != ESPIMAGE_BOOT_UNKNOWN ? espimage_boot_version_name(boot->version) : "");
     outcome_text(boot, loader);
     map_text(boot, loader);

@@ -40,9 +40,16 @@ static enum espimage_code choose_map(struct simulate_flash *f, struct espimage_e
     f->map = given != NULL ? given : espimage_flash_map_by_name(DEFAULT_MAP);
     f->mode = f->given.mode;
     f->freq = f->given.freq;
-    if (f->there && espimage_recognise(f->content, f->size) == ESPIMAGE_CONTENT_FLASH) {
+    bool header = f->there && f->content[0] != 0xFF;
+    if (header && espimage_recognise(f->content, f->size) == ESPIMAGE_CONTENT_FLASH) {
         struct espimage_flash_view view;
         espimage_flash_parse(f->content, f->size, &view);
+        if (view.layout != ESPIMAGE_FLASH_SDK) {
+            error_found(err, ESPIMAGE_ERR_IMAGE, "a flash of another layout: %s",
+                        espimage_flash_layout_text(view.layout));
+            error_wanted(err, "Espressif's bootloader, user1 and user2");
+            return error_in_file(err, f->path);
+        }
         if (view.map == NULL || (given != NULL && given != view.map)) {
             error_found(err, ESPIMAGE_ERR_IMAGE, "its bootloader names %s%s",
                         view.map != NULL ? "the map " : "an unknown map",

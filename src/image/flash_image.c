@@ -32,13 +32,21 @@ static bool is_image_at_zero(const uint8_t *bytes, size_t size)
     return length > 0 && length + ESPIMAGE_SECTOR <= size;
 }
 
+/* An image for user1, but nothing where a bootloader would be, as `simulate` makes a flash. */
+static bool lacks_bootloader(const uint8_t *bytes, size_t size)
+{
+    return bytes_all(bytes, ESPIMAGE_SECTOR, 0xFF) &&
+           identify_is_image(bytes + ESPIMAGE_SECTOR, size - ESPIMAGE_SECTOR);
+}
+
 static bool is_flash(const uint8_t *bytes, size_t size)
 {
     bool power_of_two = size >= SMALLEST_FLASH && size <= LARGEST_FLASH && (size & (size - 1)) == 0;
     if (size == 0 || size > LARGEST_FLASH) {
         return false;
     }
-    return power_of_two ? bytes[0] == MAGIC_V1 || is_image_at_zero(bytes, size)
+    return power_of_two ? bytes[0] == MAGIC_V1 || is_image_at_zero(bytes, size) ||
+                              lacks_bootloader(bytes, size)
                         : flash_is_partial(bytes, size);
 }
 
@@ -115,9 +123,11 @@ void espimage_flash_parse(const uint8_t *bytes, size_t size, struct espimage_fla
     memcpy(out->boot_header, bytes, sizeof out->boot_header);
     out->map = espimage_flash_map_by_code(MAP_CODE(bytes[HEADER_SIZE_FREQ]));
     out->layout = flash_layout(bytes, size);
-    if (out->layout == ESPIMAGE_FLASH_AT_ZERO) {
+    bool no_header = bytes[HEADER_MAGIC] != MAGIC_V1;
+    if (no_header) { /* then the image's names it: at 0, or in user1 */
         struct espimage_image_view view;
-        espimage_image_parse(bytes, size, &view);
+        size_t at = out->layout == ESPIMAGE_FLASH_AT_ZERO ? 0 : ESPIMAGE_SECTOR;
+        espimage_image_parse(bytes + at, size - at, &view);
         out->map = espimage_flash_map_by_code(MAP_CODE(view.inner[HEADER_SIZE_FREQ]));
     }
     out->size_agrees = out->map != NULL && out->map->flash_size == size;

@@ -181,11 +181,13 @@ static bool holds_record(const struct espimage_flash_view *flash, uint32_t secto
 
 static void blank_copy(uint8_t *copy, uint32_t address, struct redactions *out)
 {
-    bool any = false;
-    for (uint32_t i = SETTINGS; i < ESPIMAGE_SECTOR; i++) {
-        any = any || (copy[i] != 0xFF && copy[i] != 0);
-        copy[i] = copy[i] != 0xFF ? 0 : 0xFF;
+    uint32_t end = ESPIMAGE_SECTOR;
+    while (end > SETTINGS && copy[end - 1] == 0xFF) {
+        end--;
     }
+    /* FF too: a key with one in it would show where. */
+    bool any = !bytes_all(copy + SETTINGS, end - SETTINGS, 0);
+    memset(copy + SETTINGS, 0, end - SETTINGS);
     if (any) {
         add_redaction(out, address + SETTINGS, ESPIMAGE_SECTOR - SETTINGS,
                       "settings of the SDK: networks, passwords, keys");
@@ -255,6 +257,19 @@ static size_t note_all_sums(const uint8_t *bytes, size_t size,
         note_sums(bytes, size, flash->images[i].address, list, &count);
     }
     return count;
+}
+
+/* An image that reaches over the parameters is damaged anyway; its sums must not go there. */
+static bool ends_in_redaction(const struct sums *s, const struct redactions *done)
+{
+    size_t end = s->address + s->size;
+    for (size_t i = 0; i < done->count; i++) {
+        size_t start = done->list[i].address;
+        if (end > start && end - CRC_SIZE - 1 < start + done->list[i].size) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void repair_sums(uint8_t *bytes, const struct sums *s)
@@ -328,6 +343,8 @@ void secrets_redact(uint8_t *bytes, size_t size, const struct espimage_flash_vie
         blank_needle(bytes, size, &needles.list[i], out);
     }
     for (size_t i = 0; i < images; i++) {
-        repair_sums(bytes, &sums[i]);
+        if (!ends_in_redaction(&sums[i], out)) {
+            repair_sums(bytes, &sums[i]);
+        }
     }
 }

@@ -67,7 +67,7 @@ def written(tool, data):
 
 
 @pytest.mark.parametrize("command", [["convert"], ["convert", "--profile", "rboot"], ["verify"],
-                                     ["serve", "--port", "0"], ["factory", "--no-boot", "-fs", "1MB", "-o", "f.bin"]], ids=str)
+                                     ["factory", "--no-boot", "-fs", "1MB", "-o", "f.bin"]], ids=str)
 def test_rtos3_elf_is_refused_without_a_wall(tool, command):
     result = tool(*command, written(tool, RTOS3_ELF))
     assert_refused(result, BAD_INPUT, "RTOS SDK 3", "0x40210010", "esptool", "esp_https_ota")

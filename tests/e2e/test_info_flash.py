@@ -109,6 +109,23 @@ def test_unknown_bootloader(tool):
     assert "a bootloader like boot 1.6" in text and "an unknown bootloader" in text
 
 
+def test_flash_without_a_bootloader(tool, firmware):
+    tool("simulate", "--resets", "1", "--load", str(firmware.path("1MB.app1")), "s.bin")
+    text, one = info(tool, (tool.cwd / "s.bin").read_bytes())
+    assert one["layout"] == "sdk" and one["flash_map"] == "1MB" and one["boot"]["runs"] == "user1"
+    assert "the file has none" in text and "0x000000  bootloader         blank" in text
+    assert tool("simulate", "--resets", "1", "s.bin").status == OK
+
+
+@pytest.mark.parametrize("name", ["arduino", "rboot", "rtos3", "no bootloader", "image at 0"])
+def test_other_layouts_are_named_by_verify_and_simulate(tool, name):
+    data, _, words = LAYOUTS[name]
+    (tool.cwd / "d.bin").write_bytes(data)
+    assert_refused(tool("verify", "d.bin"), BAD_INPUT, "without an image in a slot: ", words[0])
+    assert_refused(tool("simulate", "--resets", "1", "d.bin"), BAD_INPUT,
+                   "a flash of another layout: ", words[0])
+
+
 def test_map_that_the_bootloader_does_not_know(tool):
     data = flash([(0, boot_of_map(5, bootloader("1.2"))), (0x1000, good())], 0x200000)
     text, one = boot(tool, data)
