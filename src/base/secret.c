@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
-bool begins_with_secret(const char *text, const char *secret)
+bool begins_with_secret(const char *text, size_t size, const char *secret)
 {
-    size_t size = strlen(secret);
-    return strlen(text) >= size && memeql_sec(text, secret, size) != 0;
+    size_t length = strlen(secret);
+    return size >= length && memeql_sec(text, secret, length) != 0;
 }

@@ -3,8 +3,10 @@
 #define BASE_SECRET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
-/* `text` begins with `secret`. How long it takes says nothing about where they differ. */
-bool begins_with_secret(const char *text, const char *secret);
+/* The `size` bytes at `text` begin with `secret`. The time that it takes does not depend on where
+ * they differ. */
+bool begins_with_secret(const char *text, size_t size, const char *secret);
 
 #endif

@@ -426,6 +426,21 @@ static void look_at_results(const struct board *b, uint64_t result, struct board
     }
 }
 
+bool board_view_init(struct board_view *view, size_t devices, size_t results)
+{
+    view->devices = calloc(devices, sizeof *view->devices);
+    view->results = calloc(results, sizeof *view->results);
+    view->device_room = devices;
+    view->result_room = results;
+    return view->devices != NULL && view->results != NULL;
+}
+
+void board_view_free(struct board_view *view)
+{
+    free(view->devices);
+    free(view->results);
+}
+
 void board_look(const struct board *b, uint64_t version, uint64_t result, struct board_view *view)
 {
     look_at_devices(b, version, view);

@@ -133,6 +133,9 @@ struct board_view {
     uint64_t version; /* seen with this; less than the board's when there was no room for all */
     uint64_t result;
 };
+/* With room for so many. False: no memory; to be freed all the same. */
+bool board_view_init(struct board_view *view, size_t devices, size_t results);
+void board_view_free(struct board_view *view);
 void board_look(const struct board *board, uint64_t version, uint64_t result,
                 struct board_view *view);
 

@@ -232,10 +232,10 @@ static const char *wait_for_end(struct serving *s, int signal_fd)
 {
     for (;;) {
         recheck_pending(s);
-        int tick = s->module->look(s->server) ? LOOK_TICK : -1;
+        int tick = s->module->poll(s->server) ? LOOK_TICK : -1;
         struct pollfd wait[] = {{signal_fd, POLLIN, 0},
                                 {s->done_fd, POLLIN, 0},
-                                {tick < 0 ? s->module->news(s->server) : -1, POLLIN, 0}};
+                                {tick < 0 ? s->module->poll_fd(s->server) : -1, POLLIN, 0}};
         tick = s->recheck[0] || s->recheck[1] ? RECHECK_TICK : tick;
         if (poll(wait, 3, tick) <= 0 || (wait[0].revents | wait[1].revents) == 0) {
             continue;
@@ -257,14 +257,15 @@ static bool drain(const struct serving *s, int signal_fd)
 {
     char text[128];
     double end = now_seconds() + s->safety.drain_seconds;
-    unsigned running = s->module->close(s->server);
+    s->module->begin_drain(s->server);
+    unsigned running = s->module->active(s->server);
     if (running > 0 && s->safety.drain_seconds > 0) {
         (void)snprintf(text, sizeof text,
                        "ending: %u request%s still being answered, for up to %u s; Ctrl-C ends now",
                        running, running == 1 ? " is" : "s are", s->safety.drain_seconds);
         s->module->notice(s->server, text);
     }
-    while (s->module->close(s->server) > 0) {
+    while (s->module->active(s->server) > 0) {
         if (now_seconds() >= end || signals_next(signal_fd, DRAIN_TICK) == SIGINT) {
             return false;
         }

@@ -50,6 +50,7 @@ enum option_id {
     OPT_OUTPUT,
     OPT_PAGE_PORT,
     OPT_PATH_TOKEN,
+    OPT_HOST,
     OPT_PLAN,
     OPT_PORT,
     OPT_POWER_CUT_AT,

@@ -5,10 +5,13 @@
 #include "cli/output.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 const struct option_spec safety_options[] = {
     {OPT_ALLOW, "allow", NULL, 0, "NETWORK", NULL, "answer this network only; may be given often"},
+    {OPT_HOST, "host", NULL, 0, "NAME", NULL,
+     "a name of this computer in URLs; may be given often"},
     {OPT_PATH_TOKEN, "path-token", NULL, 0, "TOKEN", NULL, "answer paths below /TOKEN/ only"},
     {OPT_MAX_CONNECTIONS, "max-connections", NULL, 0, "N", NULL,
      "at once (default: what the system allows)"},
@@ -38,11 +41,27 @@ static enum espimage_code add_network(struct safety *safety, const char *value,
     return ESPIMAGE_OK;
 }
 
+static enum espimage_code add_host(struct safety *safety, const char *value,
+                                   struct espimage_error *err)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+    if (value[0] == '\0' || strspn(value, plain) != strlen(value)) {
+        error_found(err, ESPIMAGE_ERR_USAGE, "--host: '%s' is not a host name", value);
+        return error_wanted(err, "a name without a port, such as build-server.example");
+    }
+    if (safety->host_count == SERVER_HOSTS) {
+        return error_found(err, ESPIMAGE_ERR_USAGE, "--host: more than %d names", SERVER_HOSTS);
+    }
+    safety->hosts[safety->host_count++] = value;
+    return ESPIMAGE_OK;
+}
+
 enum espimage_code safety_option(struct safety *safety, enum option_id id, const char *value,
                                  struct espimage_error *err)
 {
     switch (id) {
     case OPT_ALLOW: return add_network(safety, value, err);
+    case OPT_HOST: return add_host(safety, value, err);
     case OPT_PATH_TOKEN: safety->path_token = value; return ESPIMAGE_OK;
     case OPT_NO_SANDBOX: safety->no_sandbox = true; return ESPIMAGE_OK;
     case OPT_MAX_CONNECTIONS:
@@ -51,7 +70,7 @@ enum espimage_code safety_option(struct safety *safety, enum option_id id, const
         return number_option(value, 1, 1048576, &safety->max_per_address, err);
     case OPT_MAX_RATE: return number_option(value, 1, 1000000, &safety->max_rate, err);
     case OPT_MAX_REQUEST:
-        return number_option(value, SAFETY_LEAST_REQUEST, HEAD_LONGEST, &safety->max_request, err);
+        return number_option(value, SAFETY_LEAST_REQUEST, SERVER_HEAD_LONGEST, &safety->max_request, err);
     case OPT_REQUEST_TIMEOUT: return number_option(value, 1, 3600, &safety->request_seconds, err);
     case OPT_IDLE_TIMEOUT:
         return number_option(value, SAFETY_IDLE_SECONDS, 86400, &safety->idle_seconds, err);
@@ -70,6 +89,8 @@ void safety_apply(const struct safety *safety, struct server_options *options)
     options->idle_seconds = safety->idle_seconds;
     options->allow = safety->allow;
     options->allow_count = safety->allow_count;
+    options->hosts = safety->hosts;
+    options->host_count = safety->host_count;
     options->path_token = safety->path_token;
     options->no_sandbox = safety->no_sandbox;
 }

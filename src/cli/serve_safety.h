@@ -4,7 +4,6 @@
 #define CLI_SERVE_SAFETY_H
 
 #include "cli/options.h"
-#include "http/request_head.h"
 #include "server/server.h"
 
 #define ALLOWED_NETWORKS 64
@@ -19,6 +18,8 @@ struct safety {
     uint32_t drain_seconds;
     const char *allow[ALLOWED_NETWORKS]; /* borrowed */
     size_t allow_count;
+    const char *hosts[SERVER_HOSTS]; /* borrowed */
+    size_t host_count;
     const char *path_token; /* NULL: none */
     bool no_sandbox;
 };
@@ -29,7 +30,7 @@ struct safety {
 #define SAFETY_LEAST_REQUEST 1024
 #define SAFETY_INIT                                                                                \
     {                                                                                              \
-        .request_seconds = 30, .max_request = HEAD_LONGEST, .idle_seconds = SAFETY_IDLE_SECONDS,   \
+        .request_seconds = 30, .max_request = SERVER_HEAD_LONGEST, .idle_seconds = SAFETY_IDLE_SECONDS,   \
         .drain_seconds = 30                                                                        \
     }
 

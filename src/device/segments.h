@@ -8,7 +8,7 @@
 #define DEVICE_SEGMENTS_H
 
 #include "device/connection.h"
-#include "device/probe.h"
+#include "device/probe_answer.h"
 
 struct segments {
     /* borrowed */

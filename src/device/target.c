@@ -103,7 +103,7 @@ enum espimage_code target_parse(const char *url, struct target *out, struct espi
         code = parse_path(host + length, &target, err);
     }
     if (code == ESPIMAGE_OK) {
-        target.slot = ota_slot_of_target(target.path);
+        target.slot = ota_slot_of_target(target.path, strlen(target.path));
         *out = target;
     }
     return code;

@@ -95,11 +95,11 @@ static enum head_state parse_request_line(const struct line *line, struct reques
     copy_word(head->method, sizeof head->method, line->at, (size_t)(method_end - line->at));
     copy_word(head->target, sizeof head->target, target,
               (size_t)((second != NULL ? second : end) - target));
-    head->cut = (size_t)(end - target) >= sizeof head->target;
     if (!is_token(line->at, (size_t)(method_end - line->at)) || second == NULL) {
         return refuse(head, 400, "the request line is not 'GET /user1.bin HTTP/1.0'");
     }
     size_t target_size = (size_t)(second - target);
+    head->path = (struct head_text){target, target_size};
     if ((*target != '/' && *target != 'h' && *target != 'H') || has_controls(target, target_size) ||
         memchr(target, '\t', target_size) != NULL) {
         return refuse(head, 400, "the path does not begin with /, or holds control characters");
@@ -112,17 +112,76 @@ static bool is_field(const struct line *line, size_t name_size, const char *name
     return name_size == strlen(name) && strncasecmp(line->at, name, name_size) == 0;
 }
 
-/* Nothing that has a body is asked for here. */
-static bool is_zero(const char *value, size_t size)
+static struct head_text trimmed(const char *at, const char *end)
 {
-    bool digit = false;
-    for (size_t i = 0; i < size; i++) {
-        if (value[i] != ' ' && value[i] != '\t' && value[i] != '0') {
+    while (at < end && (*at == ' ' || *at == '\t')) {
+        at++;
+    }
+    while (end > at && (end[-1] == ' ' || end[-1] == '\t')) {
+        end--;
+    }
+    return (struct head_text){at, (size_t)(end - at)};
+}
+
+/* Nothing here has a body. */
+static bool is_zero(const struct head_text *value)
+{
+    for (size_t i = 0; i < value->size; i++) {
+        if (value->at[i] != '0') {
             return false;
         }
-        digit = digit || value[i] == '0';
     }
-    return digit;
+    return value->size > 0;
+}
+
+static size_t count_cookies(const struct head_text *value)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < value->size; i++) {
+        count += value->at[i] == ';' || value->at[i] == ',';
+    }
+    return count;
+}
+
+static bool is_of_browser(const struct line *line, size_t name_size)
+{
+    static const char prefix[] = "Sec-Fetch-";
+    return is_field(line, name_size, "Origin") || is_field(line, name_size, "Referer") ||
+           (name_size > sizeof prefix - 1 && strncasecmp(line->at, prefix, sizeof prefix - 1) == 0);
+}
+
+/* The first of several counts; two of Host are refused. */
+static bool keep(struct head_text *to, const struct head_text *value)
+{
+    bool first = to->at == NULL;
+    *to = first ? *value : *to;
+    return first;
+}
+
+static enum head_state take_field(const struct line *line, size_t name_size,
+                                  const struct head_text *value, bool *body,
+                                  struct request_head *head)
+{
+    if (is_field(line, name_size, "Expect")) {
+        return refuse(head, 417, "no expectation is met");
+    }
+    if (is_field(line, name_size, "Transfer-Encoding")) {
+        *body = true;
+    } else if (is_field(line, name_size, "Content-Length")) {
+        *body = *body || !is_zero(value);
+    } else if (is_field(line, name_size, "Cookie")) {
+        head->fields += count_cookies(value);
+    } else if (is_field(line, name_size, "Range")) {
+        (void)keep(&head->range, value);
+    } else if (is_field(line, name_size, "If-Range")) {
+        (void)keep(&head->if_range, value);
+    } else if (is_field(line, name_size, "If-None-Match")) {
+        (void)keep(&head->if_none_match, value);
+    } else if (is_field(line, name_size, "Host") && !keep(&head->host, value)) {
+        return refuse(head, 400, "two Host fields");
+    }
+    head->browser = head->browser || is_of_browser(line, name_size);
+    return HEAD_COMPLETE;
 }
 
 static enum head_state parse_field(const struct line *line, bool *body, struct request_head *head)
@@ -132,21 +191,13 @@ static enum head_state parse_field(const struct line *line, bool *body, struct r
     if (!is_token(line->at, name_size) || has_controls(line->at, line->size)) {
         return refuse(head, 400, "a header field is not 'Name: value'");
     }
-    if (is_field(line, name_size, "Expect")) {
-        return refuse(head, 417, "no expectation is met");
-    }
-    if (is_field(line, name_size, "Transfer-Encoding")) {
-        *body = true;
-    }
-    if (is_field(line, name_size, "Content-Length")) {
-        *body = *body || !is_zero(colon + 1, line->size - name_size - 1);
-    }
-    if (is_field(line, name_size, "Range") || is_field(line, name_size, "If-None-Match")) {
-        head->conditional = true;
+    const struct head_text value = trimmed(colon + 1, line->at + line->size);
+    if (take_field(line, name_size, &value, body, head) == HEAD_REFUSED) {
+        return HEAD_REFUSED;
     }
     head->fields++;
     return head->fields <= HEAD_FIELDS ? HEAD_COMPLETE
-                                       : refuse(head, 431, "too many header fields");
+                                       : refuse(head, 431, "too many header fields or cookies");
 }
 
 static enum head_state finish(struct request_head *head, bool body)
@@ -163,16 +214,17 @@ static bool lacks_last_feed(const uint8_t *bytes, const char *at, const char *en
     return end - at == 1 && *at == '\r' && at - (const char *)bytes >= 2 && at[-2] == '\r';
 }
 
-static enum head_state not_whole(struct request_head *head, bool may_grow, bool first_line)
+static enum head_state not_whole(struct request_head *head, bool may_grow, bool last,
+                                 bool first_line)
 {
     if (may_grow) {
-        return HEAD_PARTIAL;
+        return last ? refuse(head, 408, "the request was not complete in time") : HEAD_PARTIAL;
     }
     return first_line ? refuse(head, 414, "the path is too long")
                       : refuse(head, 431, "the header fields are too long");
 }
 
-enum head_state head_parse(const uint8_t *bytes, size_t size, size_t limit,
+enum head_state head_parse(const uint8_t *bytes, size_t size, size_t limit, bool last,
                            struct request_head *head)
 {
     bool may_grow = size < limit;
@@ -186,7 +238,7 @@ enum head_state head_parse(const uint8_t *bytes, size_t size, size_t limit,
     /* Empty lines before a request are ignored (RFC 9112, 2.2). */
     do {
         if (!next_line(&at, end, &line)) {
-            return not_whole(head, may_grow, true);
+            return not_whole(head, may_grow, last, true);
         }
     } while (line.size == 0);
     enum head_state state = parse_request_line(&line, head);
@@ -197,7 +249,7 @@ enum head_state head_parse(const uint8_t *bytes, size_t size, size_t limit,
             return finish(head, body);
         }
         if (!next_line(&at, end, &line)) {
-            return not_whole(head, may_grow, false);
+            return not_whole(head, may_grow, last, false);
         }
         if (line.size == 0) {
             head->size = (size_t)(at - (const char *)bytes);

@@ -33,15 +33,16 @@ enum espimage_code token_check(const char *token, struct espimage_error *err)
     return ESPIMAGE_OK;
 }
 
-const char *token_strip(const char *token, const char *path)
+const char *token_strip(const char *token, const char *path, size_t size)
 {
     if (token == NULL) {
         return path;
     }
-    if (path[0] != '/' || !begins_with_secret(path + 1, token)) {
+    size_t length = strlen(token);
+    if (size < length + 2 || path[0] != '/' || !begins_with_secret(path + 1, size - 1, token)) {
         return NULL;
     }
-    const char *rest = path + 1 + strlen(token);
+    const char *rest = path + 1 + length;
     return *rest == '/' ? rest : NULL;
 }
 

@@ -1,34 +1,57 @@
 /* SPDX-License-Identifier: MIT */
-/* What one thread waits for: many descriptors, each with somebody to be told. */
+/* What one thread waits for: descriptors, timers, and tasks that other threads post. */
 #ifndef NET_EVENT_LOOP_H
 #define NET_EVENT_LOOP_H
+
+#include "base/list.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct loop;
+struct event_loop;
 
-/* Who is told of a descriptor's events (EPOLLIN and so on); may be changed while it is watched. Who
- * is told may end its own watch, and nobody else's: others may be told after it in the same turn.
- */
-struct watch {
-    void (*told)(void *context, uint32_t events);
+/* Gets a descriptor's events (EPOLLIN and so on). It may remove its own descriptor, and no other:
+ * events of others may follow in the same turn. */
+struct handler {
+    void (*on_event)(void *context, uint32_t events);
     void *context;
 };
 
-struct loop *loop_new(void);       /* NULL when there is no memory or descriptor */
-void loop_free(struct loop *loop); /* accepts NULL */
+struct timer {
+    struct link link; /* first */
+    void (*on_timer)(void *context);
+    void *context;
+};
 
-/* A descriptor is watched for `events` until it is closed or forgotten; `watch` stays where it is
- * so long. False when there is no memory. From any thread. */
-bool loop_watch(struct loop *loop, int fd, uint32_t events, struct watch *watch);
-/* For other events from now on. */
-bool loop_change(struct loop *loop, int fd, uint32_t events, struct watch *watch);
-void loop_forget(struct loop *loop, int fd);
+/* Runs once in the loop's thread; may be freed by run(). */
+struct task {
+    struct task *next;
+    void (*run)(struct task *task);
+};
 
-/* Waits for events, up to `milliseconds` (-1: without end), and tells of them. */
-void loop_turn(struct loop *loop, int milliseconds);
-/* Ends a wait. From any thread. */
-void loop_wake(struct loop *loop);
+struct event_loop *event_loop_new(void); /* NULL: no memory or descriptor */
+/* After its thread has ended. Accepts NULL. */
+void event_loop_free(struct event_loop *loop);
+
+/* `handler` must stay where it is until the descriptor is closed or removed. False: no memory. */
+bool event_loop_add(struct event_loop *loop, int fd, uint32_t events, struct handler *handler);
+bool event_loop_modify(struct event_loop *loop, int fd, uint32_t events, struct handler *handler);
+void event_loop_remove(struct event_loop *loop, int fd);
+
+void timer_init(struct timer *timer, void (*on_timer)(void *context), void *context);
+/* Sets it anew; a timer of more than eight seconds fires after eight. */
+void event_loop_set_timer(struct event_loop *loop, struct timer *timer, double seconds);
+void event_loop_cancel_timer(struct event_loop *loop, struct timer *timer);
+
+/* From any thread, until event_loop_free(). */
+void event_loop_post(struct event_loop *loop, struct task *task);
+void event_loop_wake(struct event_loop *loop);
+/* Runs the tasks that were posted, as run_once() does. For a loop whose thread has ended, too.
+ * True: there were some. */
+bool event_loop_run_tasks(struct event_loop *loop);
+
+/* Waits for events, up to `milliseconds` (-1: without end), and handles them, the tasks and the
+ * timers that are due. */
+void event_loop_run_once(struct event_loop *loop, int milliseconds);
 
 #endif

@@ -33,22 +33,54 @@ int ota_slot_of_name(const char *name)
     return one ? 1 : 2;
 }
 
-int ota_slot_of_target(const char *target)
+static int digit(char c)
 {
-    char part[1024];
-    size_t length = strcspn(target, "?");
-    (void)snprintf(part, sizeof part, "%.*s", (int)length, target);
-    int slot = ota_slot_of_name(part);
-    const char *at = target + length;
-    while (slot == 0 && *at != '\0') {
-        at++; /* '?' or '&' */
-        length = strcspn(at, "&");
-        const char *equals = memchr(at, '=', length);
-        if (equals != NULL) {
-            (void)snprintf(part, sizeof part, "%.*s", (int)(at + length - equals - 1), equals + 1);
-            slot = ota_slot_of_name(part);
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* What follows the last slash, decoded. A component that does not fit names no slot. */
+static int slot_of_part(const char *part, size_t size)
+{
+    char name[256];
+    size_t used = 0;
+    for (size_t i = 0; i < size; i++) {
+        int high = part[i] == '%' && i + 2 < size ? digit(part[i + 1]) : -1;
+        int low = high >= 0 ? digit(part[i + 2]) : -1;
+        char c = low >= 0 ? (char)(high * 16 + low) : part[i];
+        i += low >= 0 ? 2 : 0;
+        if (c == '\0') {
+            return 0;
         }
-        at += length;
+        used = c == '/' ? 0 : used;
+        name[used < sizeof name - 1 ? used : sizeof name - 1] = c;
+        used += c == '/' ? 0 : 1;
+    }
+    if (used >= sizeof name) {
+        return 0;
+    }
+    name[used] = '\0';
+    return ota_slot_of_name(name);
+}
+
+int ota_slot_of_target(const char *target, size_t size)
+{
+    const char *end = target + size;
+    const char *query = memchr(target, '?', size);
+    const char *at = query != NULL ? query : end;
+    int slot = slot_of_part(target, (size_t)(at - target));
+    while (slot == 0 && at < end) {
+        at++; /* '?' or '&' */
+        const char *next = memchr(at, '&', (size_t)(end - at));
+        next = next != NULL ? next : end;
+        const char *equals = memchr(at, '=', (size_t)(next - at));
+        if (equals != NULL) {
+            slot = slot_of_part(equals + 1, (size_t)(next - equals - 1));
+        }
+        at = next;
     }
     return slot;
 }

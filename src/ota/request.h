@@ -18,8 +18,8 @@
  * ends in .bin or has no extension. */
 int ota_slot_of_name(const char *name);
 
-/* The slot of the first that names one: the path, or a value of the query. Nothing is decoded. */
-int ota_slot_of_target(const char *target);
+/* The slot of the first that names one: the path, or a value of the query. %XX is decoded. */
+int ota_slot_of_target(const char *target, size_t size);
 
 /* The HEAD that the SDK makes of the text of a GET: in all of it, path included, "GET" becomes
  * "HEAD" and "keep-alive" becomes "close". Returns its length, as snprintf() does. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* Between two looks at a file that is being written. */
+/* Between two tries of a file that is being written. */
 #define PAUSE_NANOSECONDS 3000000L
 
 struct converter {
@@ -58,7 +58,7 @@ static void finish(struct converter *c, struct conversion_wait *list, enum espim
     }
 }
 
-/* One try; those who may still wait stay on the list while the file is unsettled. */
+/* One try; while the file is unsettled those whose time is not up wait for the next. */
 static void try_slot(struct converter *c, int slot)
 {
     const struct snapshot *snapshot = NULL;
@@ -66,7 +66,6 @@ static void try_slot(struct converter *c, int slot)
     struct espimage_error err = {0};
     bool unsettled = false;
     enum espimage_code code = store_get(c->store, slot, &snapshot, &unsettled, &notes, &err);
-
     finish(c, take(c, slot, code != ESPIMAGE_OK && unsettled), code, snapshot, &notes, &err);
     snapshot_release(snapshot);
 }
@@ -120,36 +119,54 @@ struct converter *converter_new(struct store *store, void (*done)(struct convers
     return c;
 }
 
-void converter_free(struct converter *c)
+static void refuse(struct converter *c, struct conversion_wait *list)
 {
-    if (c == NULL) {
-        return;
-    }
-    (void)pthread_mutex_lock(&c->lock);
-    c->stop = true;
-    (void)pthread_cond_signal(&c->asked);
-    (void)pthread_mutex_unlock(&c->lock);
-    (void)pthread_join(c->thread, NULL);
-
     struct espimage_error err;
     const struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
     error_found(&err, ESPIMAGE_ERR_UNAVAILABLE, "the server is being stopped");
-    for (int slot = 1; slot <= 2; slot++) {
-        finish(c, take(c, slot, false), err.code, NULL, &notes, &err);
-    }
-    (void)pthread_mutex_destroy(&c->lock);
-    (void)pthread_cond_destroy(&c->asked);
-    free(c);
+    finish(c, list, err.code, NULL, &notes, &err);
 }
 
-void converter_ask(struct converter *c, struct conversion_wait *wait, int slot, double seconds)
+void converter_stop(struct converter *c)
 {
-    wait->slot = slot;
-    wait->deadline = now_seconds() + seconds;
-    wait->snapshot = NULL;
     (void)pthread_mutex_lock(&c->lock);
-    wait->next = c->waiting;
-    c->waiting = wait;
+    bool stopped = c->stop;
+    c->stop = true;
     (void)pthread_cond_signal(&c->asked);
     (void)pthread_mutex_unlock(&c->lock);
+    if (!stopped) {
+        (void)pthread_join(c->thread, NULL);
+    }
+    for (int slot = 1; slot <= 2; slot++) {
+        refuse(c, take(c, slot, false));
+    }
+}
+
+void converter_free(struct converter *c)
+{
+    if (c != NULL) {
+        converter_stop(c);
+        (void)pthread_mutex_destroy(&c->lock);
+        (void)pthread_cond_destroy(&c->asked);
+        free(c);
+    }
+}
+
+void converter_ask(struct converter *c, struct conversion_wait *wait, int slot)
+{
+    wait->slot = slot;
+    wait->deadline = now_seconds() + CONVERTER_WAIT_SECONDS;
+    wait->snapshot = NULL;
+    (void)pthread_mutex_lock(&c->lock);
+    bool stopped = c->stop;
+    if (!stopped) {
+        wait->next = c->waiting;
+        c->waiting = wait;
+        (void)pthread_cond_signal(&c->asked);
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    if (stopped) {
+        wait->next = NULL;
+        refuse(c, wait);
+    }
 }

@@ -6,6 +6,8 @@
 
 #include "store/store.h"
 
+#define CONVERTER_WAIT_SECONDS 3.0
+
 /* A request that waits for an image. Embedded in the waiting party, which must outlive it. */
 struct conversion_wait {
     struct conversion_wait *next;
@@ -24,11 +26,12 @@ struct converter;
 /* done() is called from the thread for each wait that has its outcome. NULL: no memory or thread.
  */
 struct converter *converter_new(struct store *store, void (*done)(struct conversion_wait *wait));
-/* Ends the thread; waits still open get done() with a failure. */
+/* Ends the thread; waits still open, and later ones, get done() with a failure. */
+void converter_stop(struct converter *converter);
+/* Accepts NULL. */
 void converter_free(struct converter *converter);
 
-/* Tries for at most `seconds`. */
-void converter_ask(struct converter *converter, struct conversion_wait *wait, int slot,
-                   double seconds);
+/* Tries for up to CONVERTER_WAIT_SECONDS. */
+void converter_ask(struct converter *converter, struct conversion_wait *wait, int slot);
 
 #endif

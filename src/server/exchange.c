@@ -4,8 +4,8 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "http/token.h"
-#include "server/parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,53 +23,50 @@ static char *printable_copy(const char *text, size_t limit)
     return copy;
 }
 
-struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
-                              const struct peer *peer, const char *target)
+/* A token that begins in the part that is shown is masked completely. */
+static char *shown_target(const struct request_head *head, const char *token)
+{
+    char text[TARGET_SHOWN + TOKEN_LONGEST + 2];
+    const struct head_text *path = &head->path;
+    size_t size = path->size < sizeof text - 1 ? path->size : sizeof text - 1;
+    (void)snprintf(text, sizeof text, "%.*s", path->at != NULL ? (int)size : (int)sizeof text,
+                   path->at != NULL ? path->at : head->target);
+    char *masked = token_mask(token, text);
+    char *shown = masked != NULL ? printable_copy(masked, TARGET_SHOWN) : NULL;
+    free(masked);
+    return shown;
+}
+
+struct exchange *exchange_new(struct responder *responder, const struct peer *peer,
+                              const struct request_head *head, const char *token)
 {
     struct exchange *x = calloc(1, sizeof *x);
     if (x == NULL) {
         return NULL;
     }
-    atomic_init(&x->references, 1);
-    x->server = server;
-    x->connection = connection;
+    x->responder = responder;
     x->began = now_seconds();
-    char *masked = token_mask(server->options.path_token, target);
-    x->target = masked != NULL ? printable_copy(masked, TARGET_SHOWN) : NULL;
-    free(masked);
-    x->peer = *peer;
+    x->port = peer->port;
     peer_text(peer, x->client);
+    memcpy(x->method, head->method, sizeof x->method);
+    x->target = shown_target(head, token);
     if (x->target == NULL) {
-        exchange_release(x);
+        free(x);
         return NULL;
     }
     return x;
 }
 
-struct exchange *exchange_keep(struct exchange *x)
+void exchange_free(struct exchange *x)
 {
-    (void)atomic_fetch_add(&x->references, 1);
-    return x;
-}
-
-void exchange_release(struct exchange *x)
-{
-    if (atomic_fetch_sub(&x->references, 1) != 1) {
-        return;
-    }
-    if (x->wait != NULL) {
-        snapshot_release(x->wait->snapshot);
-    }
     snapshot_release(x->snapshot);
-    free(x->wait);
-    status_look_free(x->look);
     free(x->notes);
     free(x->reason);
     free(x->target);
     free(x);
 }
 
-void exchange_fails(struct exchange *x, const char *reason)
+void exchange_set_reason(struct exchange *x, const char *reason)
 {
     if (x->reason == NULL) {
         x->reason = printable_copy(reason, ESPIMAGE_ERROR_LINE);
@@ -86,15 +83,13 @@ struct espimage_notes *exchange_notes(struct exchange *x)
 
 struct server_event exchange_event(const struct exchange *x, enum server_event_kind kind)
 {
-    static const char *const methods[] = {
-        [OTA_GET] = "GET", [OTA_HEAD] = "HEAD", [OTA_OTHER] = "?"};
-    struct server_event event = {
+    return (struct server_event){
         .kind = kind,
         .client = x->client,
-        .client_port = x->peer.port,
-        .method = methods[x->request.method],
+        .client_port = x->port,
+        .method = x->method,
         .target = x->target,
-        .slot = x->request.slot,
+        .slot = x->slot,
         .build = x->snapshot != NULL ? x->snapshot->build : 0,
         .promised = x->promised,
         .status = x->status,
@@ -104,8 +99,7 @@ struct server_event exchange_event(const struct exchange *x, enum server_event_k
         .began = x->began,
         .reason = x->reason,
         .notes = x->notes,
-        .not_converted = x->wait != NULL && x->wait->code != ESPIMAGE_OK,
-        .looks = x->look != NULL,
+        .not_converted = x->not_converted,
+        .looks = x->page,
     };
-    return event;
 }

@@ -1,38 +1,157 @@
 /* SPDX-License-Identifier: MIT */
-/* libmicrohttpd's callbacks: they translate between it and ota/decide.c. */
+#include "server/respond.h"
+
+#include "base/clock.h"
 #include "base/error.h"
 #include "http/image_header.h"
 #include "http/range.h"
-#include "http/token.h"
-#include "ota/decide.h"
-#include "ota/request.h"
-#include "server/parts.h"
+#include "http/reply.h"
+#include "http/route.h"
+#include "server/exchange.h"
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-/* How long a request waits for an ELF that is being written. */
-#define WAIT_SECONDS 3.0
-/* It must not tell what it is that is missing. */
-#define NO_TOKEN "nothing is served under this path"
+/* Of libmicrohttpd's connections: each costs it memory as long as its client does not read. */
+#define PAGE_CONNECTIONS         128
+#define PAGE_CONNECTIONS_ADDRESS 64
+/* Bytes of a page that may wait in the kernel; it doubles the number. */
+#define PAGE_SEND_BUFFER 32768
+/* Of an image: some of a device's windows, so that it never waits for this thread. */
+#define LEAST_UNSENT 32768
+/* Transfers that are polled in one go. */
+#define POLLS 64
 
-static int connection_fd(struct MHD_Connection *connection)
+struct responder {
+    struct responder_options options;
+    struct route_rules rules; /* but for the slots */
+    struct conn_limits *page_limits;
+    struct web *web;
+    struct conn_set *const *sets;
+    unsigned set_count;
+};
+
+/* A request that waits for its image, or for transfers to be polled. It outlives its connection
+ * when the server is stopped. */
+struct waiting {
+    struct task task; /* first; posted to the connection's loop when it may go on */
+    struct conversion_wait wait;
+    struct event_loop *loop;
+    struct conn *conn; /* NULL: closed meanwhile */
+};
+
+/* ---- what is recorded ---- */
+
+static void record(struct exchange *x, enum server_event_kind kind, bool complete)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    return info != NULL ? info->connect_fd : -1;
+    struct server_event event = exchange_event(x, kind);
+    event.complete = complete;
+    journal_record(x->responder->options.journal, &event);
 }
 
-static struct guest *guest_of(struct MHD_Connection *connection)
+static void record_end(struct exchange *x, bool complete)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info != NULL ? info->socket_context : NULL;
+    if (!x->recorded) {
+        x->recorded = true;
+        record(x, SERVER_REQUEST, complete);
+    }
+}
+
+void respond_to_reject(void *context, const struct peer *peer, const char *reason)
+{
+    struct responder *r = context;
+    char client[PEER_TEXT];
+    peer_text(peer, client);
+    const struct server_event event = {
+        .kind = SERVER_TURNED_AWAY, .client = client, .client_port = peer->port, .reason = reason};
+    journal_record(r->options.journal, &event);
+}
+
+/* ---- transfers ---- */
+
+static void note_delivered(struct exchange *x, uint64_t delivered)
+{
+    x->sent = delivered > x->header_size ? delivered - x->header_size : 0;
+}
+
+static void on_progress(struct conn *conn, uint64_t delivered)
+{
+    struct exchange *x = exchange_of(conn);
+    note_delivered(x, delivered);
+    record(x, SERVER_PROGRESS, false);
+}
+
+static void on_image_end(struct conn *conn, uint64_t delivered, enum transfer_outcome outcome)
+{
+    struct exchange *x = exchange_of(conn);
+    bool all = outcome == TRANSFER_COMPLETE;
+    bool complete = all && x->size == x->snapshot->image.size;
+    note_delivered(x, delivered);
+    if (!all) {
+        exchange_set_reason(x, outcome == TRANSFER_GONE ? "the client went away"
+                                                        : "the client stopped reading");
+    }
+    if (x->promise != 0 && (complete || !all)) {
+        images_settle(x->responder->options.images, x->client, x->slot, x->snapshot, x->promise,
+                      complete);
+    }
+    record_end(x, complete);
+}
+
+static void on_other_end(struct conn *conn, uint64_t delivered, enum transfer_outcome outcome)
+{
+    (void)delivered;
+    (void)outcome;
+    record_end(exchange_of(conn), false);
+}
+
+/* When there are many, each has its share of what may wait in the kernel to be sent. With more of
+ * it the kernel would run short, and hold up all of them. */
+static size_t unsent_share(const struct responder *r, const struct conn_set *set)
+{
+    size_t share = r->options.unsent / (atomic_load(&set->open) + 1);
+    return share > LEAST_UNSENT ? share : LEAST_UNSENT;
+}
+
+static void start(struct conn *conn, const char *header, size_t size)
+{
+    struct exchange *x = exchange_of(conn);
+    struct responder *r = x->responder;
+    bool first = atomic_load(&conn->set->open) == 1;
+    x->transfer.idle_seconds = r->options.idle_seconds;
+    transfer_start(conn, &x->transfer, header, size, unsent_share(r, conn->set));
+    if (first) {
+        r->options.on_busy(r->options.context);
+    }
+}
+
+/* ---- answers ---- */
+
+/* Recorded first: what a client asks for when it has the answer comes later in the log. */
+static void send_reply(struct conn *conn, const struct reply *reply)
+{
+    struct exchange *x = exchange_of(conn);
+    char text[REPLY_LONGEST];
+    size_t size = reply_write(reply, text);
+    x->status = reply->status;
+    x->size = 0;
+    if (reply->reason != NULL) {
+        exchange_set_reason(x, reply->reason);
+    }
+    record_end(x, false);
+    x->transfer.on_end = on_other_end;
+    start(conn, text, size);
+}
+
+static void refuse(struct conn *conn, unsigned status, const char *reason)
+{
+    const struct reply reply = {status, reason, NULL};
+    send_reply(conn, &reply);
 }
 
 /* The size of the segments that will be sent; 0 when it is not known. */
@@ -43,8 +162,6 @@ static uint16_t segment_size(int fd)
     bool known = getsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, &size) == 0;
     return known && mss > 0 && mss <= UINT16_MAX ? (uint16_t)mss : 0;
 }
-
-/* ---- answers ---- */
 
 static const char *hazard_text(enum wire_hazard_kind kind)
 {
@@ -67,402 +184,540 @@ static void note_hazard(struct exchange *x, const struct wire_hazard *hazard)
     }
 }
 
-static enum MHD_Result queue(struct exchange *x, unsigned status, struct MHD_Response *response)
+static void send_header(struct conn *conn, const struct image_header *header, size_t first)
 {
-    x->status = status;
-    enum MHD_Result queued = MHD_queue_response(x->connection, status, response);
-    MHD_destroy_response(response);
-    return queued;
+    struct exchange *x = exchange_of(conn);
+    x->header_size = header->size;
+    if (x->head) {
+        record_end(x, false);
+        x->transfer.on_end = on_other_end;
+    } else {
+        x->transfer.file = &x->snapshot->image;
+        x->transfer.at = first;
+        x->transfer.end = first + x->size;
+        x->transfer.on_progress = on_progress;
+        x->transfer.on_end = on_image_end;
+    }
+    start(conn, header->text, header->size);
 }
 
-enum MHD_Result respond_without(struct exchange *x, unsigned status, const char *reason,
-                                const char *field, const char *value)
+static void send_complete(struct conn *conn)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    if (response == NULL) {
-        return MHD_NO;
-    }
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-    if (reason != NULL) {
-        exchange_fails(x, reason);
-        (void)MHD_add_response_header(response, "X-Espimage-Reason", reason);
-    }
-    if (field != NULL) {
-        (void)MHD_add_response_header(response, field, value);
-    }
-    return queue(x, status, response);
-}
-
-/* The connection is deliver.c's from here on. It sends from the snapshot itself: no connection has
- * a copy. */
-static bool hand_over(struct exchange *x, const struct deliver_client *client,
-                      const struct image_header *header)
-{
-    const struct deliver_load load = {
-        .header = header->text,
-        .header_size = header->size,
-        .file = &x->snapshot->image,
-        .first = x->first,
-        .size = x->request.method == OTA_HEAD ? 0 : x->size,
-        .parcel = exchange_keep(x),
-        .mark = x->promise,
-    };
-    x->handed_over = true;
-    if (!deliver_send(server_deliverer(x->server), client, &load)) {
-        x->handed_over = false;
-        exchange_release(x);
-        return false;
-    }
-    return true;
-}
-
-/* The whole image, laid out for the connection. */
-static bool send_whole(struct exchange *x, const struct deliver_client *client)
-{
+    struct exchange *x = exchange_of(conn);
+    const struct responder_options *o = &x->responder->options;
     struct image_header header;
+    x->status = 200;
     x->size = x->snapshot->image.size;
-    x->status = MHD_HTTP_OK;
-    image_header_whole(x->snapshot, segment_size(client->fd), x->server->options.extra_mss,
-                       &header);
+    image_header_whole(x->snapshot, segment_size(conn->fd), o->extra_mss, &header);
     note_hazard(x, &header.hazard);
-    x->header_size = header.size;
-    promising_make(x);
-    return hand_over(x, client, &header);
+    if (x->promise == 0) {
+        x->promise = images_promise(o->images, x->client, x->slot, x->head, x->snapshot);
+    }
+    send_header(conn, &header, 0);
 }
 
-static bool send_part(struct exchange *x, const struct deliver_client *client)
+static void send_part(struct conn *conn, size_t first, size_t size)
 {
+    struct exchange *x = exchange_of(conn);
     struct image_header header;
-    x->status = MHD_HTTP_PARTIAL_CONTENT;
-    image_header_part(x->snapshot, x->first, x->size, &header);
-    x->header_size = header.size;
-    return hand_over(x, client, &header);
+    x->status = 206;
+    x->size = size;
+    image_header_part(x->snapshot, first, size, &header);
+    send_header(conn, &header, first);
 }
 
-/* libmicrohttpd closes its descriptor when it is told that there will be no answer; the connection
- * lives on in deliver.c. */
-static enum MHD_Result answer_with_image(struct exchange *x)
+/* ---- conditions: for clients that are not devices ---- */
+
+static bool holds_tag(const struct head_text *value, const char *tag)
 {
-    struct guest *guest = guest_of(x->connection);
-    const char *range =
-        MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE);
-    int fd = guest != NULL ? fcntl(connection_fd(x->connection), F_DUPFD_CLOEXEC, 0) : -1;
-    const struct deliver_client client = {.fd = fd, .shared = true, .peer = x->peer};
-    bool part = range_parse(range, x->snapshot->image.size, &x->first, &x->size) == RANGE_ONE;
-    if (fd >= 0) {
-        guest->taken = part ? send_part(x, &client) : send_whole(x, &client);
-        if (guest->taken) {
-            return MHD_NO;
-        }
-        (void)close(fd);
-    }
-    x->size = 0;
-    return respond_without(x, MHD_HTTP_SERVICE_UNAVAILABLE, "no descriptor or memory left",
-                           MHD_HTTP_HEADER_RETRY_AFTER, "2");
+    return value->at != NULL && memmem(value->at, value->size, tag, strlen(tag)) != NULL;
 }
 
-bool respond_at_once(struct server *server, const struct arrival *arrival)
+static bool is_same(const struct head_text *value, const char *text)
 {
-    const struct request_head *head = arrival->head;
-    struct store *store = server->options.store;
-    const char *inner = token_strip(server->options.path_token, head->target);
-    int slot = inner != NULL ? ota_slot_of_target(inner) : 0;
-    if (head->cut || head->conditional || slot == 0 || store_path(store, slot) == NULL) {
-        return false;
-    }
-    struct exchange *x = exchange_new(server, NULL, &arrival->peer, head->target);
-    if (x == NULL) {
-        return false;
-    }
-    x->request = (struct ota_request){ota_method_of(head->method), slot};
-    x->snapshot = promising_supply(x);
-    const struct deliver_client client = {
-        .fd = arrival->fd, .watch = arrival->watch, .peer = arrival->peer};
-    bool sent = x->snapshot != NULL && send_whole(x, &client);
-    exchange_release(x);
-    return sent;
+    return value->size == strlen(text) && memcmp(value->at, text, value->size) == 0;
 }
 
-/* Waits for its image without libmicrohttpd. */
-struct unfinished {
-    struct conversion_wait wait; /* first: the exchange owns it as its wait */
-    int fd;
-};
-
-static void refuse_unfinished(struct exchange *x, const struct deliver_client *client,
-                              enum ota_supply supply)
+static enum range_result range_of(const struct exchange *x, const struct request_head *head,
+                                  const char *tag, size_t *first, size_t *count)
 {
-    const struct ota_answer decided = ota_decide(&x->request, supply);
-    char missing[160];
-    if (x->request.slot != 0 && decided.status == MHD_HTTP_NOT_FOUND) {
-        store_missing(x->server->options.store, x->request.slot, missing, sizeof missing);
-        refuse_exchange(x, client, decided.status, missing);
-    } else {
-        refuse_exchange(x, client, decided.status, decided.reason);
+    char range[64];
+    const struct head_text *value = &head->range;
+    bool other = head->if_range.at != NULL && !is_same(&head->if_range, tag);
+    if (value->at == NULL || value->size >= sizeof range || x->head || other) {
+        return RANGE_NONE;
     }
+    memcpy(range, value->at, value->size);
+    range[value->size] = '\0';
+    return range_parse(range, x->snapshot->image.size, first, count);
 }
 
-/* The converter's thread has the outcome. */
-static void answer_unfinished(struct exchange *x)
+static void send_image(struct conn *conn, const struct request_head *head)
 {
-    const struct conversion_wait *wait = x->wait;
-    const struct deliver_client client = {.fd = ((const struct unfinished *)(const void *)wait)->fd,
-                                          .peer = x->peer};
-    if (wait->notes.count > 0 && exchange_notes(x) != NULL) {
-        *x->notes = wait->notes;
-    }
-    if (wait->code != ESPIMAGE_OK) {
-        char line[ESPIMAGE_ERROR_LINE];
-        exchange_fails(x, espimage_error_line(&wait->err, line, sizeof line));
-    } else {
-        x->snapshot = snapshot_keep(wait->snapshot);
-    }
-    if (x->snapshot == NULL || !send_whole(x, &client)) {
-        x->size = 0;
-        refuse_unfinished(x, &client, OTA_NOT_READY);
-    }
-    exchange_release(x);
-}
-
-/* The exchange is the converter's when true; false when the server is being stopped, or without
- * memory. */
-static bool wait_unfinished(struct exchange *x, int fd)
-{
-    struct unfinished *u = calloc(1, sizeof *u);
-    if (u == NULL) {
-        return false;
-    }
-    u->fd = fd;
-    u->wait.context = x;
-    x->wait = &u->wait;
-    (void)pthread_mutex_lock(&x->server->lock);
-    bool asked = !x->server->stopping;
-    if (asked) {
-        converter_ask(x->server->converter, x->wait, x->request.slot, WAIT_SECONDS);
-    }
-    (void)pthread_mutex_unlock(&x->server->lock);
-    return asked;
-}
-
-bool respond_unfinished(struct server *server, const struct arrival *arrival)
-{
-    const struct request_head *head = arrival->head;
-    const struct deliver_client client = {.fd = arrival->fd, .peer = arrival->peer};
-    const char *inner = token_strip(server->options.path_token, head->target);
-    struct exchange *x = inner == NULL || status_route_of(inner) == STATUS_NONE
-                             ? exchange_new(server, NULL, &arrival->peer, head->target)
-                             : NULL;
-    if (x == NULL) {
-        return false;
-    }
-    int slot = inner != NULL ? ota_slot_of_target(inner) : 0;
-    bool ready = slot != 0 && store_path(server->options.store, slot) != NULL;
-    x->request = (struct ota_request){ota_method_of(head->method), slot};
-    if (ready && wait_unfinished(x, arrival->fd)) {
-        return true;
-    }
-    if (inner == NULL) {
-        refuse_exchange(x, &client, MHD_HTTP_NOT_FOUND, NO_TOKEN);
-    } else {
-        refuse_unfinished(x, &client, ready ? OTA_NOT_READY : OTA_NO_ELF);
-    }
-    exchange_release(x);
-    return true;
-}
-
-/* What clients other than devices ask: is it still the same, a part behind the end. True when that
- * was the answer. */
-static bool answer_condition(struct exchange *x, enum MHD_Result *result)
-{
+    const struct exchange *x = exchange_of(conn);
     char tag[IMAGE_ETAG];
-    char text[48];
+    char field[IMAGE_ETAG + 48];
     size_t first = 0;
     size_t count = 0;
-    const char *match =
-        MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_IF_NONE_MATCH);
-    const char *range =
-        MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE);
     image_etag(x->snapshot, tag);
-    if (match != NULL && (strcmp(match, "*") == 0 || strstr(match, tag) != NULL)) {
-        *result = respond_without(x, MHD_HTTP_NOT_MODIFIED, NULL, MHD_HTTP_HEADER_ETAG, tag);
-        return true;
+    if (holds_tag(&head->if_none_match, tag) ||
+        (head->if_none_match.at != NULL && is_same(&head->if_none_match, "*"))) {
+        (void)snprintf(field, sizeof field, "ETag: %s", tag);
+        send_reply(conn, &(const struct reply){304, NULL, field});
+        return;
     }
-    if (range_parse(range, x->snapshot->image.size, &first, &count) == RANGE_UNSATISFIABLE) {
-        (void)snprintf(text, sizeof text, "bytes */%zu", x->snapshot->image.size);
-        *result = respond_without(x, MHD_HTTP_RANGE_NOT_SATISFIABLE, "behind the end of the image",
-                                  MHD_HTTP_HEADER_CONTENT_RANGE, text);
-        return true;
-    }
-    return false;
-}
-
-static enum MHD_Result answer(struct exchange *x, enum ota_supply supply)
-{
-    struct ota_answer decided = ota_decide(&x->request, supply);
-    enum MHD_Result result = MHD_NO;
-    if (decided.image && x->snapshot != NULL) {
-        return answer_condition(x, &result) ? result : answer_with_image(x);
-    }
-    char missing[160];
-    if (x->request.slot != 0 && decided.status == MHD_HTTP_NOT_FOUND) {
-        store_missing(x->server->options.store, x->request.slot, missing, sizeof missing);
-        decided.reason = missing;
-    }
-    bool method = decided.status == MHD_HTTP_METHOD_NOT_ALLOWED;
-    bool wait = decided.status == MHD_HTTP_SERVICE_UNAVAILABLE;
-    return respond_without(x, decided.status, decided.reason,
-                           method ? MHD_HTTP_HEADER_ALLOW
-                                  : (wait ? MHD_HTTP_HEADER_RETRY_AFTER : NULL),
-                           method ? "GET, HEAD" : "2");
-}
-
-/* ---- requests ---- */
-
-static enum MHD_Result look_at_parameter(void *context, enum MHD_ValueKind kind, const char *key,
-                                         const char *value)
-{
-    int *slot = context;
-    (void)kind;
-    (void)key;
-    if (*slot == 0 && value != NULL) {
-        *slot = ota_slot_of_name(value);
-    }
-    return *slot == 0 ? MHD_YES : MHD_NO;
-}
-
-static int requested_slot(struct MHD_Connection *connection, const char *path)
-{
-    int slot = ota_slot_of_name(path);
-    if (slot == 0) {
-        (void)MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, look_at_parameter,
-                                        &slot);
-    }
-    return slot;
-}
-
-static bool ask_converter(struct exchange *x)
-{
-    struct server *server = x->server;
-    x->wait = calloc(1, sizeof *x->wait);
-    if (x->wait == NULL) {
-        return false;
-    }
-    x->wait->context = x;
-    (void)pthread_mutex_lock(&server->lock);
-    bool asked = !server->stopping;
-    if (asked) {
-        MHD_suspend_connection(x->connection);
-        converter_ask(server->converter, x->wait, x->request.slot, WAIT_SECONDS);
-    }
-    (void)pthread_mutex_unlock(&server->lock);
-    return asked;
-}
-
-/* The converter has the outcome: answer_converted() is next. */
-void respond_converted(struct conversion_wait *wait)
-{
-    struct exchange *x = wait->context;
-    if (x->connection == NULL) {
-        answer_unfinished(x);
-    } else {
-        MHD_resume_connection(x->connection);
+    switch (range_of(x, head, tag, &first, &count)) {
+    case RANGE_NONE: send_complete(conn); break;
+    case RANGE_ONE: send_part(conn, first, count); break;
+    case RANGE_UNSATISFIABLE:
+        (void)snprintf(field, sizeof field, "Content-Range: bytes */%zu", x->snapshot->image.size);
+        send_reply(conn, &(const struct reply){416, "behind the end of the image", field});
+        break;
     }
 }
 
-static enum MHD_Result answer_converted(struct exchange *x)
+/* ---- images that have to be waited for ---- */
+
+static void answer_image(struct conn *conn, const struct request_head *head, bool checked);
+
+/* NULL: no memory. */
+static struct waiting *wait_begin(struct conn *conn, void (*run)(struct task *task))
 {
-    struct conversion_wait *wait = x->wait;
+    struct waiting *w = calloc(1, sizeof *w);
+    if (w != NULL) {
+        w->task.run = run;
+        w->wait.context = w;
+        w->loop = conn->set->loop;
+        w->conn = conn;
+        exchange_of(conn)->waiting = w;
+        conn_unwatch(conn); /* the request stays in the socket */
+        conn_set_state(conn, CONN_WAITING);
+    }
+    return w;
+}
+
+/* The connection that waited; NULL: it was closed. */
+static struct conn *wait_end(struct waiting *w)
+{
+    if (w->conn != NULL) {
+        exchange_of(w->conn)->waiting = NULL;
+    }
+    return w->conn;
+}
+
+/* The request once more, from the socket. */
+static bool read_again(struct conn *conn, struct request_head *head)
+{
+    const struct responder *r = exchange_of(conn)->responder;
+    ssize_t got = conn_peek(conn);
+    return got > 0 && head_parse(conn->set->input, (size_t)got, r->options.head_size, true, head) ==
+                          HEAD_COMPLETE;
+}
+
+static void leave(struct conn *conn)
+{
+    struct exchange *x = exchange_of(conn);
+    exchange_set_reason(x, "the client went away");
+    record_end(x, false);
+    conn_close(conn);
+}
+
+static void take_conversion(struct conn *conn, struct conversion_wait *wait)
+{
+    struct exchange *x = exchange_of(conn);
+    struct request_head head;
     struct espimage_notes *notes = wait->notes.count > 0 ? exchange_notes(x) : NULL;
     if (notes != NULL) {
         *notes = wait->notes;
     }
-    if (wait->code != ESPIMAGE_OK) {
-        char line[ESPIMAGE_ERROR_LINE];
-        (void)espimage_error_line(&wait->err, line, sizeof line);
-        exchange_fails(x, line);
-        return answer(x, OTA_NOT_READY);
-    }
+    x->not_converted = wait->code != ESPIMAGE_OK;
     x->snapshot = wait->snapshot;
     wait->snapshot = NULL;
-    return answer(x, OTA_READY);
+    if (!read_again(conn, &head)) {
+        leave(conn);
+    } else if (x->not_converted) {
+        char line[ESPIMAGE_ERROR_LINE];
+        exchange_set_reason(x, espimage_error_line(&wait->err, line, sizeof line));
+        refuse(conn, 503, "the ELF for this slot cannot be converted now");
+    } else {
+        send_image(conn, &head);
+    }
 }
 
-static enum MHD_Result respond(struct exchange *x, const char *path)
+static void on_converted(struct task *task)
 {
-    struct store *store = x->server->options.store;
-    if (x->wait != NULL) {
-        return answer_converted(x);
+    struct waiting *w = (struct waiting *)(void *)task;
+    struct conn *conn = wait_end(w);
+    if (conn != NULL) {
+        take_conversion(conn, &w->wait);
     }
-    if (x->look != NULL) {
-        return status_answer(x);
-    }
-    x->request.slot = requested_slot(x->connection, path);
-    enum status_route route = x->target[0] == '/' && strpbrk(x->target, "?%") == NULL
-                                  ? status_route_of(path)
-                                  : STATUS_NONE;
-    if (route != STATUS_NONE && x->request.method != OTA_OTHER) {
-        return status_respond(x, route);
-    }
-    if (x->request.method == OTA_OTHER || x->request.slot == 0 ||
-        store_path(store, x->request.slot) == NULL) {
-        return answer(x, OTA_NO_ELF);
-    }
-    x->snapshot = promising_supply(x);
-    if (x->snapshot != NULL) {
-        return answer(x, OTA_READY);
-    }
-    return ask_converter(x) ? MHD_YES : answer(x, OTA_NOT_READY);
+    snapshot_release(w->wait.snapshot);
+    free(w);
 }
 
-enum MHD_Result respond_to_request(void *context, struct MHD_Connection *connection,
-                                   const char *path, const char *method, const char *version,
-                                   const char *upload, size_t *upload_size, void **request_context)
+void respond_to_conversion(struct conversion_wait *wait)
 {
-    struct exchange *x = *request_context;
-    (void)context;
-    (void)connection;
-    (void)version;
-    (void)upload;
-    if (x == NULL) {
-        return MHD_NO;
-    }
-    if (!x->begun) {
-        x->begun = true;
-        x->request.method = ota_method_of(method);
-        return MHD_YES;
-    }
-    if (*upload_size > 0) {
-        *upload_size = 0; /* a body is read and thrown away */
-        return MHD_YES;
-    }
-    path = token_strip(x->server->options.path_token, path);
-    return path != NULL ? respond(x, path)
-                        : respond_without(x, MHD_HTTP_NOT_FOUND, NO_TOKEN, NULL, NULL);
+    struct waiting *w = wait->context;
+    event_loop_post(w->loop, &w->task);
 }
 
-/* libmicrohttpd's first word about a request; what is returned becomes the request's context. */
-void *respond_begin(void *context, const char *uri, struct MHD_Connection *connection)
+static void wait_for_conversion(struct conn *conn)
 {
-    const struct guest *guest = guest_of(connection);
-    return guest != NULL ? exchange_new(context, connection, &guest->peer, uri) : NULL;
+    struct exchange *x = exchange_of(conn);
+    struct waiting *w = wait_begin(conn, on_converted);
+    if (w == NULL) {
+        refuse(conn, 503, "out of memory");
+    } else {
+        converter_ask(x->responder->options.converter, &w->wait, x->slot);
+    }
 }
 
-void respond_end(void *context, struct MHD_Connection *connection, void **request_context,
-                 enum MHD_RequestTerminationCode how)
+/* ---- transfers of other threads ---- */
+
+/* In each thread: polls the transfers that a promise is used for. */
+struct recheck_part {
+    struct task task; /* first */
+    struct recheck *recheck;
+    struct conn_set *set;
+};
+
+struct recheck {
+    struct waiting waiting; /* first; freed with it */
+    struct peer peer;
+    uint64_t promise;
+    atomic_uint left;
+    struct recheck_part parts[];
+};
+
+static void recheck_set(struct task *task)
 {
-    struct exchange *x = *request_context;
-    (void)context;
-    (void)connection;
-    if (x == NULL) {
+    const struct recheck_part *part = (const struct recheck_part *)(const void *)task;
+    struct recheck *recheck = part->recheck;
+    struct link *next = NULL;
+    for (struct link *l = part->set->requests.next; l != &part->set->requests; l = next) {
+        struct conn *c = conn_of_place(l);
+        next = l->next;
+        if (c->state >= CONN_SENDING && exchange_of(c)->promise == recheck->promise &&
+            peer_same_address(&c->peer, &recheck->peer)) {
+            transfer_poll(c, &exchange_of(c)->transfer);
+        }
+    }
+    if (atomic_fetch_sub(&recheck->left, 1) == 1) {
+        event_loop_post(recheck->waiting.loop, &recheck->waiting.task);
+    }
+}
+
+static void on_rechecked(struct task *task)
+{
+    struct waiting *w = (struct waiting *)(void *)task;
+    struct conn *conn = wait_end(w);
+    struct request_head head;
+    if (conn != NULL && read_again(conn, &head)) {
+        answer_image(conn, &head, true);
+    } else if (conn != NULL) {
+        leave(conn);
+    }
+    free(w);
+}
+
+static void recheck_promise(struct conn *conn, uint64_t promise)
+{
+    struct exchange *x = exchange_of(conn);
+    const struct responder *r = x->responder;
+    struct recheck *recheck = calloc(1, sizeof *recheck + r->set_count * sizeof recheck->parts[0]);
+    if (recheck == NULL) {
+        refuse(conn, 503, "out of memory");
         return;
     }
-    if (x->begun && !x->handed_over) {
-        if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && x->look == NULL) {
-            exchange_fails(x, "the client went away");
-        }
-        server_tell_exchange(x, SERVER_REQUEST, false);
+    recheck->waiting =
+        (struct waiting){.task = {.run = on_rechecked}, .loop = conn->set->loop, .conn = conn};
+    recheck->peer = conn->peer;
+    recheck->promise = promise;
+    atomic_init(&recheck->left, r->set_count);
+    x->waiting = &recheck->waiting;
+    conn_unwatch(conn);
+    conn_set_state(conn, CONN_WAITING);
+    for (unsigned i = 0; i < r->set_count; i++) {
+        recheck->parts[i] = (struct recheck_part){{.run = recheck_set}, recheck, r->sets[i]};
     }
-    exchange_release(x);
-    *request_context = NULL;
+    for (unsigned i = 0; i < r->set_count; i++) {
+        event_loop_post(r->sets[i]->loop, &recheck->parts[i].task);
+    }
+}
+
+/* One thread's share of responder_poll_transfers(), a few at a time: each that was polled goes to
+ * the end of the list. */
+struct poll_part {
+    struct task task; /* first */
+    struct conn_set *set;
+    unsigned left;
+    bool begun;
+    sem_t *done;
+};
+
+static void poll_some(struct task *task)
+{
+    struct poll_part *part = (struct poll_part *)(void *)task;
+    struct link *list = &part->set->requests;
+    part->left = part->begun ? part->left : atomic_load(&part->set->open);
+    part->begun = true;
+    for (int i = 0; i < POLLS && part->left > 0 && !list_is_empty(list); i++, part->left--) {
+        struct conn *c = conn_of_place(list->next);
+        list_remove(&c->place);
+        list_add_last(list, &c->place);
+        if (c->state == CONN_SENDING || c->state == CONN_FLUSHING || c->state == CONN_SENT) {
+            transfer_poll(c, &exchange_of(c)->transfer);
+        }
+    }
+    if (part->left > 0 && !list_is_empty(list)) {
+        event_loop_post(part->set->loop, task);
+    } else {
+        (void)sem_post(part->done);
+    }
+}
+
+void responder_poll_transfers(struct responder *r)
+{
+    sem_t done;
+    struct poll_part *parts = calloc(r->set_count, sizeof *parts);
+    if (parts == NULL) {
+        return;
+    }
+    (void)sem_init(&done, 0, 0);
+    for (unsigned i = 0; i < r->set_count; i++) {
+        parts[i].task.run = poll_some;
+        parts[i].set = r->sets[i];
+        parts[i].done = &done;
+        event_loop_post(r->sets[i]->loop, &parts[i].task);
+    }
+    for (unsigned i = 0; i < r->set_count; i++) {
+        while (sem_wait(&done) != 0) {
+        }
+    }
+    (void)sem_destroy(&done);
+    free(parts);
+}
+
+unsigned responder_open(const struct responder *r)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < r->set_count; i++) {
+        count += atomic_load(&r->sets[i]->open);
+    }
+    return count;
+}
+
+/* ---- requests ---- */
+
+static void answer_image(struct conn *conn, const struct request_head *head, bool checked)
+{
+    struct exchange *x = exchange_of(conn);
+    struct image_supply supply;
+    switch (images_supply(x->responder->options.images, x->client, x->slot, x->head, checked,
+                          &supply)) {
+    case IMAGES_READY:
+        x->snapshot = supply.snapshot;
+        x->promise = supply.promise;
+        x->promised = supply.promised;
+        send_image(conn, head);
+        break;
+    case IMAGES_RECHECK: recheck_promise(conn, supply.promise); break;
+    case IMAGES_CONVERT: wait_for_conversion(conn); break;
+    }
+}
+
+static void refuse_slot(struct conn *conn, const struct route *route)
+{
+    char missing[160];
+    const char *reason = route->reason;
+    if (reason == NULL) {
+        store_missing(exchange_of(conn)->responder->options.store, route->slot, missing,
+                      sizeof missing);
+        reason = missing;
+    }
+    refuse(conn, route->status, reason);
+}
+
+static socklen_t socket_address(const struct peer *peer, union any_address *out)
+{
+    *out = (union any_address){.v6 = {.sin6_family = AF_INET6, .sin6_addr = peer->address}};
+    out->v6.sin6_port = htons(peer->port);
+    return sizeof out->v6;
+}
+
+/* libmicrohttpd answers on a duplicate of the descriptor and closes it; the connection stays here,
+ * so that it counts until its client has everything, and ends as all others do. */
+static bool lend(struct conn *conn, enum web_page page)
+{
+    struct exchange *x = exchange_of(conn);
+    const int buffer = PAGE_SEND_BUFFER;
+    union any_address address;
+    socklen_t size = socket_address(&conn->peer, &address);
+    int fd = fcntl(conn->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        return false;
+    }
+    (void)setsockopt(conn->fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    conn_unwatch(conn);
+    conn->duplicated = true;
+    if (!web_add(x->responder->web, page, fd, &address.any, size, conn)) {
+        return false;
+    }
+    conn_set_state(conn, CONN_LENT); /* it comes back by a task of this thread */
+    return true;
+}
+
+static void answer_page(struct conn *conn, enum web_page page)
+{
+    struct exchange *x = exchange_of(conn);
+    struct conn_limits *limits = x->responder->page_limits;
+    if (conn_limits_enter(limits, &conn->peer) != CONN_LIMITS_OK) {
+        refuse(conn, 503, "too many connections for pages");
+        return;
+    }
+    if (!conn_limits_admit(limits, &conn->peer)) {
+        conn_limits_leave_pending(limits, &conn->peer);
+        refuse(conn, 503, "too many connections for pages");
+        return;
+    }
+    x->counts_as_page = true;
+    if (!lend(conn, page)) {
+        refuse(conn, 503, "no descriptor or memory left");
+    }
+}
+
+static void on_returned(struct task *task)
+{
+    struct exchange *x =
+        (struct exchange *)(void *)((char *)task - offsetof(struct exchange, returned));
+    x->transfer.idle_seconds = x->responder->options.idle_seconds;
+    x->transfer.on_end = on_other_end;
+    x->page = x->status != 0; /* what was not answered is logged */
+    record_end(x, false);
+    transfer_finish(x->conn, &x->transfer);
+}
+
+void respond_to_return(void *context, unsigned status, const char *reason)
+{
+    struct conn *conn = context;
+    struct exchange *x = exchange_of(conn);
+    x->conn = conn;
+    x->status = status;
+    if (reason != NULL) {
+        exchange_set_reason(x, reason);
+    }
+    x->returned.run = on_returned;
+    event_loop_post(conn->set->loop, &x->returned);
+}
+
+static void dispatch(struct conn *conn, const struct request_head *head, const struct route *route)
+{
+    struct exchange *x = exchange_of(conn);
+    const struct responder_options *o = &x->responder->options;
+    unsigned wait = head->status == 0 && o->rate_limit != NULL
+                        ? rate_limit_take(o->rate_limit, &conn->peer, now_seconds())
+                        : 0;
+    if (wait > 0) {
+        char field[40];
+        (void)snprintf(field, sizeof field, "Retry-After: %u", wait);
+        x->page = false;
+        send_reply(conn, &(const struct reply){429, "too many requests of this address", field});
+        return;
+    }
+    switch (route->handler) {
+    case ROUTE_REPLY: refuse_slot(conn, route); break;
+    case ROUTE_IMAGE: answer_image(conn, head, false); break;
+    case ROUTE_PAGE: answer_page(conn, (enum web_page)route->page); break;
+    }
+}
+
+bool respond_to_input(void *context, struct conn *conn, const uint8_t *bytes, size_t size,
+                      bool last)
+{
+    struct responder *r = context;
+    struct request_head head;
+    if (head_parse(bytes, size, r->options.head_size, last, &head) == HEAD_PARTIAL) {
+        return false;
+    }
+    struct route_rules rules = r->rules;
+    for (int slot = 1; slot <= 2; slot++) {
+        rules.slots[slot - 1] = store_path(r->options.store, slot) != NULL;
+    }
+    struct route found = route(&head, &rules);
+    if (found.handler == ROUTE_PAGE && head.unfinished) { /* libmicrohttpd waits for the rest */
+        if (!last) {
+            return false;
+        }
+        found = (struct route){.status = 408, .reason = "the request was not complete in time"};
+    }
+    if (!conn_admit(conn)) {
+        return true;
+    }
+    struct exchange *x = exchange_new(r, &conn->peer, &head, r->rules.token);
+    if (x == NULL) {
+        conn_close(conn);
+        return true;
+    }
+    x->head = found.head;
+    x->slot = found.slot;
+    x->page = found.handler == ROUTE_PAGE;
+    conn->user = x;
+    dispatch(conn, &head, &found);
+    return true;
+}
+
+void respond_to_close(struct conn *conn)
+{
+    struct exchange *x = exchange_of(conn);
+    if (x->waiting != NULL) {
+        x->waiting->conn = NULL;
+    }
+    if (x->transfer.on_end != NULL) {
+        transfer_abort(conn, &x->transfer);
+    } else if (!x->recorded) {
+        exchange_set_reason(x, "the server is being stopped");
+        record_end(x, false);
+    }
+    if (x->counts_as_page) {
+        conn_limits_leave(x->responder->page_limits, &conn->peer);
+    }
+    exchange_free(x);
+    conn->user = NULL;
+}
+
+/* ---- start and stop ---- */
+
+struct responder *responder_new(const struct responder_options *options)
+{
+    struct responder *r = calloc(1, sizeof *r);
+    if (r == NULL) {
+        return NULL;
+    }
+    r->options = *options;
+    r->rules = (struct route_rules){.token = options->path_token,
+                                    .hosts = options->hosts,
+                                    .pages = web_paths,
+                                    .page_count = WEB_PAGES};
+    r->page_limits = conn_limits_new(PAGE_CONNECTIONS, PAGE_CONNECTIONS_ADDRESS);
+    if (r->page_limits == NULL) {
+        responder_free(r);
+        return NULL;
+    }
+    return r;
+}
+
+void responder_attach(struct responder *r, struct web *web, struct conn_set *const *sets,
+                      unsigned set_count)
+{
+    r->web = web;
+    r->sets = sets;
+    r->set_count = set_count;
+}
+
+void responder_free(struct responder *r)
+{
+    if (r != NULL) {
+        conn_limits_free(r->page_limits);
+        free(r);
+    }
 }

@@ -11,17 +11,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SERVER_HOSTS        16
+#define SERVER_HEAD_LONGEST 16384
+
 struct server_options {
     const char *address; /* numeric, or an interface, to listen on unless systemd passed a socket */
     uint16_t port;       /* 0: any free one */
     const char *const *allow; /* networks; others are closed without an answer */
-    size_t allow_count;       /* 0: everybody is welcome */
+    size_t allow_count;       /* 0: all are answered */
+    const char *const *hosts; /* names of this computer, beside those that the system has */
+    size_t host_count;        /* up to SERVER_HOSTS */
     const char *path_token;   /* what paths have to begin with; NULL: nothing */
     bool no_sandbox;
     unsigned idle_seconds;
     unsigned promise_seconds;
     unsigned head_seconds;        /* for a request to become whole */
-    unsigned head_size;           /* bytes of a request at most; up to HEAD_LONGEST */
+    unsigned head_size;           /* bytes of a request at most; up to SERVER_HEAD_LONGEST */
     unsigned connections;         /* at most; 0: as many as the system allows */
     unsigned address_connections; /* of one address, at most; 0: see facts */
     unsigned rate;                /* requests a second of one address; 0: any */
@@ -55,15 +60,16 @@ struct server_module {
     struct server_facts (*facts)(const struct server *server);
     /* A line for the log, in turn with the events. */
     void (*notice)(struct server *server, const char *text);
-    /* A descriptor, the server's, that can be read when look() has something to look at; or -1. */
-    int (*news)(const struct server *server);
-    /* Says so when the address to listen on goes away or comes back. To be called at first, when
-     * there is news, and after a second when it returned true; not from two threads. */
-    bool (*look)(struct server *server);
-    /* No new connections. Returns how many requests are still being answered; may be called
-     * again. */
-    unsigned (*close)(struct server *server);
-    /* The same; connections that are open get up to `seconds` to end; then frees. */
+    /* A descriptor, the server's, that can be read when poll() has something to do; or -1. */
+    int (*poll_fd)(const struct server *server);
+    /* Reports when the address to listen on goes away or comes back. To be called at first, when
+     * poll_fd() can be read, and after a second when it returned true; not from two threads. */
+    bool (*poll)(struct server *server);
+    /* No new connections from now on. */
+    void (*begin_drain)(struct server *server);
+    /* How many requests are still being answered. */
+    unsigned (*active)(const struct server *server);
+    /* Drains for up to `seconds`, then frees. */
     void (*stop)(struct server *server, unsigned seconds);
 };
 

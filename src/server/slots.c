@@ -2,7 +2,6 @@
 #include "server/slots.h"
 
 #include "base/text.h"
-#include "server/parts.h"
 
 #include <string.h>
 
@@ -35,9 +34,9 @@ static void describe_failure(struct espimage_error *err, struct board_slot *stat
     printable(state->reason, sizeof state->reason, espimage_error_line(err, line, sizeof line));
 }
 
-/* The warnings of this conversion are told now: the next request finds the image made. */
-static void tell_notes(struct server *server, int slot, unsigned build,
-                       const struct espimage_notes *notes)
+/* The warnings of this conversion are recorded now: the next request finds the image made. */
+static void record_notes(struct journal *journal, int slot, unsigned build,
+                         const struct espimage_notes *notes)
 {
     const struct server_event event = {.kind = SERVER_CONVERTED,
                                        .client = "",
@@ -47,23 +46,23 @@ static void tell_notes(struct server *server, int slot, unsigned build,
                                        .build = build,
                                        .notes = notes};
     if (notes->count > 0) {
-        server_tell(server, &event);
+        journal_record(journal, &event);
     }
 }
 
 /* A file that is being written is as it was, for now. */
-static void look_at_image(struct server *server, int slot, struct board_slot *state)
+static void poll_image(struct store *store, struct journal *journal, int slot,
+                       struct board_slot *state)
 {
     struct espimage_notes notes = ESPIMAGE_NOTES_INIT;
     struct espimage_error err;
     const struct snapshot *snapshot = NULL;
     bool unsettled = false;
     unsigned build = state->build;
-    if (store_get(server->options.store, slot, &snapshot, &unsettled, &notes, &err) ==
-        ESPIMAGE_OK) {
+    if (store_get(store, slot, &snapshot, &unsettled, &notes, &err) == ESPIMAGE_OK) {
         describe_image(snapshot, state);
         if (build != state->build) {
-            tell_notes(server, slot, state->build, &notes);
+            record_notes(journal, slot, state->build, &notes);
         }
     } else if (!unsettled || build == 0) {
         describe_failure(&err, state);
@@ -71,17 +70,14 @@ static void look_at_image(struct server *server, int slot, struct board_slot *st
     snapshot_release(snapshot);
 }
 
-void slots_look(struct server *server, struct board_slot slots[2])
+void slots_poll(struct store *store, struct journal *journal, struct board_slot slots[2])
 {
-    struct store *store = server->options.store;
     for (int slot = 1; slot <= 2; slot++) {
         struct board_slot *state = &slots[slot - 1];
         describe_elf(store, slot, state);
         if (store_path(store, slot) != NULL) {
-            look_at_image(server, slot, state);
+            poll_image(store, journal, slot, state);
         }
-        (void)pthread_mutex_lock(&server->lock);
-        (void)board_set_slot(server->board, slot, state);
-        (void)pthread_mutex_unlock(&server->lock);
+        journal_set_slot(journal, slot, state);
     }
 }

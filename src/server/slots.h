@@ -3,12 +3,11 @@
 #ifndef SERVER_SLOTS_H
 #define SERVER_SLOTS_H
 
-#include "board/board.h"
+#include "server/journal.h"
+#include "store/store.h"
 
-struct server;
-
-/* Looks at the ELFs and converts what has changed, so it may take a while. `slots` is what was
- * found the time before; {0} at first. */
-void slots_look(struct server *server, struct board_slot slots[2]);
+/* Checks the ELFs for changes and converts what has changed, so it may take a while. `slots` is
+ * what was found the time before; {0} at first. */
+void slots_poll(struct store *store, struct journal *journal, struct board_slot slots[2]);
 
 #endif

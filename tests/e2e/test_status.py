@@ -442,7 +442,7 @@ def test_a_comment_keeps_it_open(server):
 
 def open_events(server, receive_buffer=None):
     s = server.connect(receive_buffer=receive_buffer)
-    s.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+    s.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
     return s
 
 
