@@ -4,7 +4,6 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/file_write.h"
 #include "store/elf_file.h"
 
 #include <espimage/flash_image.h>
@@ -246,6 +245,5 @@ enum espimage_code simulate_flash_open(const struct simulate_flash *f, uint32_t 
         numbered(f->path, number, path, sizeof path);
     }
     bool there = number == 0 ? f->there : access(path, F_OK) == 0;
-    enum espimage_code code = there ? ESPIMAGE_OK : file_write(path, f->content, f->size, err);
-    return code == ESPIMAGE_OK ? flash_file_open(path, size, out, err) : code;
+    return flash_file_open(path, there ? NULL : f->content, size, out, err);
 }

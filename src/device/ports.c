@@ -29,6 +29,7 @@
 struct listener {
     int fd; /* -1: not open */
     bool trigger;
+    bool paused; /* accepts again at the next tick */
     struct device *device;
 };
 
@@ -46,6 +47,7 @@ struct visitor {
 struct ports {
     struct listener *listeners;
     size_t listener_count;
+    size_t paused_count;
     struct visitor *visitors; /* MAX_VISITORS */
     size_t visitor_count;
     int epoll;
@@ -103,7 +105,7 @@ static enum espimage_code add_listener(struct ports *p, struct device *device, b
                                        struct espimage_error *err)
 {
     struct listener *l = &p->listeners[p->listener_count++];
-    *l = (struct listener){-1, trigger, device};
+    *l = (struct listener){.fd = -1, .trigger = trigger, .device = device};
     enum espimage_code code =
         listen_at(l, trigger ? &device->trigger_port : &device->page_port, err);
     if (code == ESPIMAGE_OK && !watch(p, l->fd, l)) {
@@ -198,12 +200,31 @@ static struct visitor *free_seat(const struct ports *p)
     return NULL;
 }
 
-static void welcome(struct ports *p, const struct listener *l)
+/* Without a free descriptor the connection stays in the kernel's queue and the listener stays
+ * readable: polling it would spin. */
+static void set_paused(struct ports *p, struct listener *l, bool paused)
+{
+    struct epoll_event event = {.events = paused ? 0 : EPOLLIN, .data.ptr = l};
+    if (l->paused != paused && epoll_ctl(p->epoll, EPOLL_CTL_MOD, l->fd, &event) == 0) {
+        l->paused = paused;
+        p->paused_count = paused ? p->paused_count + 1 : p->paused_count - 1;
+    }
+}
+
+static void resume_listeners(struct ports *p)
+{
+    for (size_t i = 0; i < p->listener_count && p->paused_count > 0; i++) {
+        set_paused(p, &p->listeners[i], false);
+    }
+}
+
+static void welcome(struct ports *p, struct listener *l)
 {
     struct sockaddr_in from = {0};
     socklen_t size = sizeof from;
     int fd = accept4(l->fd, (struct sockaddr *)&from, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
+        set_paused(p, l, errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
         return;
     }
     bool begins = l->trigger && device_trigger(l->device, from.sin_addr);
@@ -246,7 +267,9 @@ static void *serve(void *context)
     struct ports *p = context;
     struct epoll_event events[EVENTS];
     for (;;) {
-        int count = epoll_wait(p->epoll, events, EVENTS, p->visitor_count > 0 ? TICK_MS : -1);
+        bool ticks = p->visitor_count > 0 || p->paused_count > 0;
+        int count = epoll_wait(p->epoll, events, EVENTS, ticks ? TICK_MS : -1);
+        resume_listeners(p);
         for (int i = 0; i < count; i++) {
             void *who = events[i].data.ptr;
             if (who == p) {

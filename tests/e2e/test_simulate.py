@@ -3,8 +3,10 @@
 
 import concurrent.futures
 import contextlib
+import os
 import random
 import re
+import resource
 import signal
 import socket
 import struct
@@ -835,6 +837,51 @@ def test_port_in_use(simulate, tool, flash, builds):
     one.wait_for_boot(1, 1)
     assert_refused(tool("simulate", "--page-port", str(one.page), "--trigger-port", "0", "--load",
                         str(builds.elf(1, 1))), UNAVAILABLE, str(one.page), "--page-port")
+
+
+def test_no_descriptor_left_at_the_ports(simulate, flash):
+    """Connections wait in the kernel; the port thread does not spin."""
+    one = simulate(flash)
+    one.wait_for_boot(1, 1)
+    pid = one.process.pid
+    used = len(os.listdir(f"/proc/{pid}/fd"))
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, before[1]))
+    with socket.create_connection(("127.0.0.1", one.page), timeout=20) as s:
+        s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        time.sleep(0.2)
+        begun = seconds_of_processor(pid)
+        time.sleep(1)
+        assert seconds_of_processor(pid) - begun < 0.3
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        assert b"build 1" in s.recv(65536)
+
+
+def seconds_of_processor(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_new_flash_has_one_device(tool, builds, tmp_path):
+    """Started at the same moment on a file that is not there, one runs and the others are refused."""
+    command = [PROGRAM, "simulate", "--page-port", "0", "--trigger-port", "0", "--load",
+               str(builds.elf(1, 1)), "new.bin"]
+    running = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE) for _ in range(3)]
+    try:
+        end = time.monotonic() + 20
+        while sum(one.poll() is None for one in running) > 1 and time.monotonic() < end:
+            time.sleep(0.05)
+        refused = [one for one in running if one.poll() is not None]
+        assert [one.returncode for one in refused] == [UNAVAILABLE] * 2
+        for one in refused:
+            assert b"is the flash of a device that runs already" in one.stderr.read()
+    finally:
+        for one in running:
+            one.kill()
+            one.wait(10)
+            one.stderr.close()
 
 
 def test_new_flash(simulate, tool, builds, tmp_path, images):

@@ -207,13 +207,36 @@ static void test_named_file(void **state)
     content[5] = 0x12;
     assert_int_equal(write(fd, content, sizeof content), sizeof content);
     (void)close(fd);
-    assert_code(ESPIMAGE_ERR_IMAGE, flash_file_open(path, 2 * SIZE, &flash, &b->err), &b->err);
-    assert_ok(flash_file_open(path, SIZE, &flash, &b->err), &b->err);
-    assert_code(ESPIMAGE_ERR_UNAVAILABLE, flash_file_open(path, SIZE, &other, &b->err), &b->err);
+    assert_code(ESPIMAGE_ERR_IMAGE, flash_file_open(path, NULL, 2 * SIZE, &flash, &b->err),
+                &b->err);
+    assert_ok(flash_file_open(path, NULL, SIZE, &flash, &b->err), &b->err);
+    assert_code(ESPIMAGE_ERR_UNAVAILABLE, flash_file_open(path, NULL, SIZE, &other, &b->err),
+                &b->err);
     assert_ok(flash_write(&flash, 4, (const uint8_t *)"\x0F\xFF\xFF\x33", 4, &b->err), &b->err);
     flash_file_close(&flash);
-    assert_ok(flash_file_open(path, SIZE, &b->flash, &b->err), &b->err);
+    assert_ok(flash_file_open(path, NULL, SIZE, &b->flash, &b->err), &b->err);
     assert_holds(b, 4, (const uint8_t *)"\x0F\x12\xFF\x33", 4);
+    (void)unlink(path);
+}
+
+/* Of several devices on one new file the first fills it; the others do not touch it. */
+static void test_new_named_file(void **state)
+{
+    struct bench *b = *state;
+    char path[] = "/tmp/espimage-flash-XXXXXX";
+    static uint8_t content[SIZE];
+    static uint8_t others[SIZE];
+    struct flash flash;
+    struct flash other;
+    (void)close(mkstemp(path));
+    memset(content, 0x12, sizeof content);
+    memset(others, 0x34, sizeof others);
+    assert_ok(flash_file_open(path, content, SIZE, &flash, &b->err), &b->err);
+    assert_code(ESPIMAGE_ERR_UNAVAILABLE, flash_file_open(path, others, SIZE, &other, &b->err),
+                &b->err);
+    flash_file_close(&flash);
+    assert_ok(flash_file_open(path, others, SIZE, &b->flash, &b->err), &b->err);
+    assert_holds(b, 4, (const uint8_t *)"\x12\x12\x12\x12", 4);
     (void)unlink(path);
 }
 
@@ -231,6 +254,7 @@ int main(void)
         TEST(test_power_cut_in_a_write),
         TEST(test_power_cut_before_an_erase),
         TEST(test_named_file),
+        TEST(test_new_named_file),
     };
     return cmocka_run_group_tests_name("flash", tests, NULL, NULL);
 }
