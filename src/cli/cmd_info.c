@@ -21,9 +21,8 @@
 static const struct option_spec info_options[] = {
     {OPT_EXTRACT, "extract", NULL, 0, "DIR", NULL,
      "write the parts of a flash dump into this folder"},
-    {OPT_REDACT, "redact", NULL, 0, "OUT", NULL,
-     "write a flash dump without names of networks, passwords and keys"},
-    {OPT_SECRETS, "secrets", NULL, 0, NULL, NULL, "show them"},
+    {OPT_REDACT, "redact", NULL, 0, "OUT", NULL, "write a flash dump that can be published"},
+    {OPT_SECRETS, "secrets", NULL, 0, NULL, NULL, "show names of networks, passwords and keys"},
     {0, NULL, NULL, 0, NULL, NULL, NULL},
 };
 

@@ -479,9 +479,9 @@ const struct command cmd_probe = {
     .name = "probe",
     .arguments = "URL",
     .summary = "Ask a server as an ESP8266 would; report every rule",
-    .details =
-        "Exit status 0 when a device would have been updated and run, 1 when not, when that\n"
-        "is at risk or not known, 75 when the time ran out, 69 when there is no connection.",
+    .details = "Exit status 0 when a device would have been updated and run, 1 when not, or when\n"
+               "that is at risk or not known, 75 when the time ran out, 69 when there is no\n"
+               "connection.",
     .example = PROGRAM " probe --all-mss http://127.0.0.1:8888/user2.bin",
     .groups = {probe_options, common_options, NULL},
     .run = run,

@@ -291,6 +291,25 @@ enum espimage_code profile_option(const char *value, enum espimage_profile *out,
 }
 
 #define HELP_COLUMN 28
+#define HELP_WIDTH  80
+
+/* The words of a list, in as many lines as they need. */
+static void values_help(const char *values)
+{
+    while (*values != '\0') {
+        size_t room = HELP_WIDTH - HELP_COLUMN;
+        size_t length = strlen(values);
+        while (length > room) {
+            const char *space = memrchr(values, ' ', length);
+            if (space == NULL) {
+                break;
+            }
+            length = (size_t)(space - values);
+        }
+        (void)printf("%*s%.*s\n", HELP_COLUMN, "", (int)length, values);
+        values += length + strspn(values + length, " ");
+    }
+}
 
 static void option_help(const struct option_spec *o)
 {
@@ -310,7 +329,7 @@ static void option_help(const struct option_spec *o)
         (void)printf("%-*s%s\n", HELP_COLUMN, left, o->help);
     }
     if (o->values != NULL) {
-        (void)printf("%*s%s\n", HELP_COLUMN, "", o->values);
+        values_help(o->values);
     }
 }
 

@@ -49,8 +49,9 @@ def test_example_works(tool, firmware, command):
     firmware.copy("1MB.app1", tool.cwd / "app1.elf")
     firmware.copy("1MB.app2", tool.cwd / "app2.elf")
     (tool.cwd / "release").mkdir()
-    (tool.cwd / "boot.bin").write_bytes(image.build_v1([(0x40100000, bytes(64))]))
-    (tool.cwd / "esp_init_data_default.bin").write_bytes(bytes(128))
+    (tool.cwd / "boot.bin").write_bytes(image.build_v1(
+        [(0x40100000, b"\n2nd boot version : 1.7(5d6f877)\n".ljust(64, b"\0"))]))
+    (tool.cwd / "esp_init_data_default.bin").write_bytes(b"\x05" + bytes(127))
     tool.ok("convert", "-o", "app-user1.bin", "app1.elf")
     example = tool.ok(command, "--help").out.split("\nExample:\n")[1]
     example = example.replace("\\\n", " ").splitlines()[0]

@@ -34,7 +34,7 @@ def option_help(tool, command):
         elif re.match(r" {28}\S", line) and options:
             words = line.split()
             if all(re.fullmatch(r"[A-Za-z0-9_-]+", w) for w in words):
-                options[last] = words
+                options[last] = (options[last] or []) + words
     return options
 
 
