@@ -51,7 +51,7 @@ static void introduce_text(const struct serve_announcement *a, int slot,
         return;
     }
     if (snapshot == NULL) {
-        (void)printf("APP%d: %s\n", slot, reason);
+        (void)printf("APP%d: %s\n", slot, reason != NULL ? reason : "");
     } else {
         (void)printf("APP%d: %s, %zu bytes of %u, sha256 %.16s\n", slot, shown(snapshot->path).text,
                      snapshot->image.size,

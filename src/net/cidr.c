@@ -69,7 +69,8 @@ static void clear_host_bits(struct cidr *c)
 {
     for (unsigned i = 0; i < 16; i++) {
         unsigned kept = c->bits > 8 * i ? c->bits - 8 * i : 0;
-        c->network.s6_addr[i] &= kept >= 8 ? 0xFFU : (uint8_t)(0xFF00U >> kept);
+        unsigned mask = kept >= 8 ? 0xFFU : (0xFF00U >> kept) & 0xFFU;
+        c->network.s6_addr[i] = (uint8_t)(c->network.s6_addr[i] & mask);
     }
 }
 

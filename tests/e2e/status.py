@@ -10,9 +10,9 @@ import time
 class Page:
     """One answer of the status side: it has no length, so it is read as HTTP/1.1 is."""
 
-    def __init__(self, server, target, method="GET"):
+    def __init__(self, server, target, method="GET", host=None):
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
-        connection.request(method, target)
+        connection.request(method, target, headers={"Host": host} if host else {})
         answer = connection.getresponse()
         self.status = answer.status
         self.fields = {name.lower(): value for name, value in answer.getheaders()}
