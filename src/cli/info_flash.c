@@ -137,13 +137,14 @@ static void outcome_text(const struct flash_boot *boot, const char *loader)
             boot->version == ESPIMAGE_BOOT_1_7 ? ", after three further tries" : "");
         return;
     case FLASH_BOOT_CRASHES:
-        (void)printf("  runs       nothing: the image that %s starts has a wrong checksum, so the "
-                     "device crashes at every reset; write the slot by cable\n",
-                     loader);
+        (void)printf("  runs       nothing: the image that %s starts crashes at every reset (%s); "
+                     "write the slot by cable\n",
+                     loader, boot->found);
         return;
     case FLASH_BOOT_DEAD:
-        (void)printf("  runs       nothing: %s finds no image to start; write a slot by cable\n",
-                     loader);
+        (void)printf("  runs       nothing: %s finds no image to start (%s); write a slot by "
+                     "cable\n",
+                     loader, boot->found);
         return;
     case FLASH_BOOT_FLAG_ERROR:
         (void)printf("  runs       nothing: %s says 'error user bin flag'; erase the three sectors "

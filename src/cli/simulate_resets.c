@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "cli/output.h"
 #include "device/boot_words.h"
+#include "device/build.h"
 
 #include <stdio.h>
 
@@ -52,6 +53,22 @@ static json_t *step_json(const struct boot_step *step)
                      "found", step->found[0] != '\0' ? json_text(step->found) : json_null());
 }
 
+/* The bootloader starts an image of another slot too, and the chip crashes in it. */
+static enum espimage_code check_firmware(const struct simulate_flash *f, const struct flash *flash,
+                                         struct boot_step *step, struct espimage_error *err)
+{
+    struct build build;
+    if (!boot_outcome_runs(step->outcome)) {
+        return ESPIMAGE_OK;
+    }
+    enum espimage_code code = build_read(flash, step->address, f->map, &build, err);
+    if (code == ESPIMAGE_OK && build.trouble[0] != '\0') {
+        step->outcome = BOOT_CRASH;
+        (void)snprintf(step->found, sizeof step->found, "%s", build.trouble);
+    }
+    return code;
+}
+
 static enum espimage_code reset(const struct simulate_flash *f, struct flash *flash,
                                 uint32_t *retries, struct boot_step *step,
                                 struct espimage_error *err)
@@ -62,6 +79,9 @@ static enum espimage_code reset(const struct simulate_flash *f, struct flash *fl
     if (code == ESPIMAGE_OK) {
         boot_say_step(&chip, step, on_serial, NULL);
         code = boot_apply(step, flash, err);
+    }
+    if (code == ESPIMAGE_OK) {
+        code = check_firmware(f, flash, step, err);
     }
     *retries = step->retries;
     return code;

@@ -2,7 +2,7 @@
 #include "device/boot.h"
 
 #include "base/error.h"
-#include "device/boot_image.h"
+#include "image/boot_image.h"
 #include "image/image_format.h"
 
 #include <string.h>
@@ -161,12 +161,19 @@ static enum boot_outcome outcome_of(const struct espimage_boot_choice *choice)
     return BOOT_RUNS;
 }
 
+static enum espimage_code read_flash(const void *context, uint32_t address, uint8_t *to,
+                                     size_t size, struct espimage_error *err)
+{
+    return flash_read(context, address, to, size, err);
+}
+
 static enum espimage_code load(struct reset *r)
 {
     struct boot_step *step = r->step;
+    const struct boot_source source = {read_flash, r->chip->flash, r->chip->flash->size};
     enum boot_image image = BOOT_IMAGE_RUNS;
-    enum espimage_code code = boot_image_judge(r->chip->flash, r->chip->version, step->address,
-                                               &image, step->found, sizeof step->found, r->err);
+    enum espimage_code code = boot_image_judge(&source, r->chip->version, step->address, &image,
+                                               step->found, sizeof step->found, r->err);
     if (code != ESPIMAGE_OK) {
         return code;
     }

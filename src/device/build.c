@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "device/build.h"
 
-#include "base/bytes.h"
+#include "base/error.h"
+#include "image/image_link.h"
 
 #include <espimage/flash_image.h>
-#include <espimage/image.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MOST_DIGITS 10
@@ -37,49 +38,68 @@ static bool find_tag(const uint8_t *bytes, size_t size, struct build *out)
     return false;
 }
 
-static void name_by_crc(const uint8_t *bytes, size_t size, struct build *out)
+static void name_by_crc(const struct espimage_image_view *view, struct build *out)
 {
-    size_t length = espimage_slot_image_size(bytes, size);
-    uint32_t crc = espimage_image_crc(bytes, length != 0 ? length : size);
+    uint32_t crc = espimage_image_crc(view->bytes, view->size);
     (void)snprintf(out->name, sizeof out->name, "image %08X", crc);
 }
 
-/* No checker of a device looks at link addresses, and an image does not hold them. But code in RAM
- * calls code in flash: when none of its words that look like flash addresses lies in the image's
- * own range, the chip would run into other code and start again and again. */
-static void check_references(const struct espimage_image_view *v, uint32_t link, struct build *out)
+static uint8_t slot_at(const struct espimage_flash_map *map, uint32_t address)
 {
-    size_t others = 0;
-    out->can_run = true;
-    for (size_t s = 0; s < v->segment_count; s++) {
-        const uint8_t *p = v->bytes + v->segment[s].offset;
-        for (uint32_t i = 0; i + sizeof link <= v->segment[s].size; i += sizeof link) {
-            uint32_t word = get_le32(p + i);
-            if (word < ESPIMAGE_WINDOW_START || word >= ESPIMAGE_WINDOW_END) {
-                continue;
-            }
-            if (word - link < v->irom_size && word >= link) {
-                return;
-            }
-            out->refers = word;
-            others++;
+    for (uint8_t slot = 1; slot <= 2 && map->half != 0; slot++) {
+        if (map->slot[slot - 1] == address) {
+            return slot;
         }
     }
-    out->can_run = others == 0;
+    return 0;
+}
+
+/* No checker of a device compares link addresses, and no header holds one; but the chip would run
+ * into other code, and start again and again. */
+static void check_link(const struct espimage_image_view *view, const struct espimage_flash_map *map,
+                       uint8_t slot, struct build *out)
+{
+    struct image_link link;
+    image_link_judge(view, map, slot, &link);
+    if (link.verdict == IMAGE_LINK_ELSEWHERE) {
+        (void)snprintf(out->trouble, sizeof out->trouble,
+                       "linked for 0x%08X, not for user%u of %s, 0x%08X: an illegal instruction "
+                       "at every reset",
+                       link.other, slot, map->name, link.wanted);
+    }
 }
 
 void build_identify(const uint8_t *bytes, size_t size, const struct espimage_flash_map *map,
-                    uint8_t slot, struct build *out)
+                    uint32_t address, struct build *out)
 {
     struct espimage_image_view view;
+    size_t length = espimage_slot_image_size(bytes, size);
+    uint8_t slot = slot_at(map, address);
     memset(out, 0, sizeof *out);
-    espimage_image_parse(bytes, size, &view);
+    espimage_image_parse(bytes, length > 0 ? length : size, &view);
     if (!find_tag(bytes + view.irom_offset, view.irom_size, out)) {
-        name_by_crc(bytes, size, out);
+        name_by_crc(&view, out);
     }
-    /* A v1 image has its flash part elsewhere, and one beside the slots none that is known. */
-    out->can_run = true;
-    if (view.has_irom && slot != 0) {
-        check_references(&view, map->link[slot - 1], out);
+    /* One beside the slots has no link address that is known. */
+    if (slot != 0) {
+        check_link(&view, map, slot, out);
     }
+}
+
+enum espimage_code build_read(const struct flash *flash, uint32_t address,
+                              const struct espimage_flash_map *map, struct build *out,
+                              struct espimage_error *err)
+{
+    uint32_t left = flash->size - address;
+    uint32_t size = map->slot_limit < left ? map->slot_limit : left;
+    uint8_t *image = malloc(size);
+    if (image == NULL) {
+        return error_no_memory(err);
+    }
+    enum espimage_code code = flash_read(flash, address, image, size, err);
+    if (code == ESPIMAGE_OK) {
+        build_identify(image, size, map, address, out);
+    }
+    free(image);
+    return code;
 }

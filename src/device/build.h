@@ -3,20 +3,25 @@
 #ifndef DEVICE_BUILD_H
 #define DEVICE_BUILD_H
 
-#include <espimage/flash.h>
+#include "device/flash.h"
 
 /* In the flash part of an image, with a decimal number and a NUL behind it. The example firmware
  * has it. */
 #define BUILD_TAG "espimagetool-build="
 
 struct build {
-    char name[24];   /* "build 7", or "image 1A2B3C4D": the CRC */
-    bool can_run;    /* false: its RAM code refers to flash, but never to where this image is */
-    uint32_t refers; /* valid when it cannot: an address that it refers to */
+    char name[24];     /* "build 7", or "image 1A2B3C4D": the CRC */
+    char trouble[160]; /* why its code cannot run at this address; or "" */
 };
 
-/* @param bytes an image that a bootloader accepts, and what follows it in its slot. */
+/* @param bytes    an image that a bootloader accepts, and what follows it in its slot.
+ * @param address  of the image in the flash; the slot of the map is found by it. */
 void build_identify(const uint8_t *bytes, size_t size, const struct espimage_flash_map *map,
-                    uint8_t slot, struct build *out);
+                    uint32_t address, struct build *out);
+
+/* The same of a flash. ESPIMAGE_ERR_IO, _ERR_MEMORY. @param address  within the flash. */
+enum espimage_code build_read(const struct flash *flash, uint32_t address,
+                              const struct espimage_flash_map *map, struct build *out,
+                              struct espimage_error *err);
 
 #endif

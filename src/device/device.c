@@ -91,19 +91,13 @@ static bool flash_failed(struct device *d, const struct espimage_error *err)
 }
 
 /* Names what the bootloader has started; false when the chip runs into other code. */
-static bool start_firmware(struct device *d, const struct boot_step *step, struct build *build,
-                           const uint8_t *image)
+static bool start_firmware(struct device *d, const struct boot_step *step,
+                           const struct build *build)
 {
-    const struct espimage_flash_map *map = d->settings->map;
-    char found[160];
-    build_identify(image, map->slot_limit, map, step->slot, build);
-    if (!build->can_run) {
-        (void)snprintf(found, sizeof found,
-                       "%s in slot user%u runs into code at 0x%08X; of the %s map that slot is "
-                       "linked at 0x%08X",
-                       build->name, step->slot, build->refers, map->name,
-                       map->link[step->slot - 1]);
-        say(d, "firmware: %s: it restarts for ever", found);
+    if (build->trouble[0] != '\0') {
+        char found[sizeof build->name + sizeof build->trouble + 2];
+        (void)snprintf(found, sizeof found, "%s: %s", build->name, build->trouble);
+        say(d, "firmware: %s", found);
         return die(d, "link", found);
     }
     (void)pthread_mutex_lock(&d->lock);
@@ -123,20 +117,8 @@ static bool start(struct device *d, const struct boot_step *step)
 {
     struct espimage_error err;
     struct build build;
-    uint32_t size = d->settings->map->slot_limit;
-    uint32_t left = d->flash.size - step->address;
-    uint8_t *image = malloc(size);
-    if (image == NULL) {
-        (void)error_no_memory(&err);
-        return flash_failed(d, &err);
-    }
-    memset(image, 0xFF, size);
-    enum espimage_code code =
-        flash_read(&d->flash, step->address, image, size < left ? size : left, &err);
-    bool alive =
-        code == ESPIMAGE_OK ? start_firmware(d, step, &build, image) : flash_failed(d, &err);
-    free(image);
-    return alive;
+    enum espimage_code code = build_read(&d->flash, step->address, d->settings->map, &build, &err);
+    return code == ESPIMAGE_OK ? start_firmware(d, step, &build) : flash_failed(d, &err);
 }
 
 /* The bootloader, or the chip, has given up. */

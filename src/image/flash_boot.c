@@ -2,73 +2,83 @@
 #include "image/flash_boot.h"
 
 #include "base/bytes.h"
-#include "image/image_format.h"
+#include "image/boot_image.h"
+#include "image/image_link.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Length of the name of the network that is in use, in a copy of the record. */
 #define NETWORK_NAME_LENGTH 0x0C
 
-enum slot_state { SLOT_STARTS, SLOT_CRASHES, SLOT_NOT_TRIED };
+/* A dump that has all of its map, and the bootloader that is taken to be in it. */
+struct dump {
+    const uint8_t *bytes;
+    const struct espimage_flash_map *map;
+    enum espimage_boot_version version;
+};
 
-static const struct espimage_part *find_slot(const struct espimage_flash_view *flash, uint8_t slot)
+static enum espimage_code read_dump(const void *context, uint32_t address, uint8_t *to, size_t size,
+                                    struct espimage_error *err)
 {
-    for (size_t i = 0; i < flash->part_count; i++) {
-        const struct espimage_part *part = &flash->parts[i];
-        if (part->kind == ESPIMAGE_PART_SLOT && part->address == flash->map->slot[slot - 1]) {
-            return part;
-        }
-    }
-    return NULL;
+    const uint8_t *bytes = context;
+    (void)err;
+    memcpy(to, bytes + address, size);
+    return ESPIMAGE_OK;
 }
 
-/* A bootloader compares the first bytes of both headers, and only then loads. */
-static enum slot_state slot_state(const uint8_t *bytes, const struct espimage_flash_view *flash,
-                                  uint8_t slot, enum espimage_boot_version version)
+/* The words of the image say that it is in the wrong slot. */
+static bool is_linked_elsewhere(const struct dump *d, uint8_t slot, struct flash_boot *out)
 {
     struct espimage_image_view view;
-    const struct espimage_part *part = find_slot(flash, slot);
-    if (part == NULL) {
-        return SLOT_NOT_TRIED;
+    struct image_link link;
+    const uint8_t *start = d->bytes + d->map->slot[slot - 1];
+    size_t size = espimage_slot_image_size(start, d->map->slot_limit);
+    espimage_image_parse(start, size > 0 ? size : d->map->slot_limit, &view);
+    image_link_judge(&view, d->map, slot, &link);
+    if (link.verdict == IMAGE_LINK_ELSEWHERE) {
+        (void)snprintf(out->found, sizeof out->found, "linked at 0x%08X, user%u needs 0x%08X",
+                       link.other, slot, link.wanted);
     }
-    espimage_image_parse(bytes + part->address, part->size, &view);
-    const uint8_t *start = bytes + part->address;
-    bool v2 = start[HEADER_MAGIC] == MAGIC_V2 && part->size > 1 &&
-              start[HEADER_COUNT] == SECOND_BYTE && view.extent >= ESPIMAGE_EXTENT_INNER &&
-              view.inner[HEADER_MAGIC] == MAGIC_V1 && espimage_boot_takes_v2(version);
-    bool v1 = start[HEADER_MAGIC] == MAGIC_V1; /* every version takes it */
-    if (!v2 && !v1) {
-        return SLOT_NOT_TRIED;
-    }
-    bool right = view.extent == ESPIMAGE_EXTENT_CHECKSUM && view.inner[HEADER_COUNT] > 0 &&
-                 view.has_irom == v2 && view.checksum_stored == view.checksum_ram;
-    return right ? SLOT_STARTS : SLOT_CRASHES;
+    return link.verdict == IMAGE_LINK_ELSEWHERE;
 }
 
-static void decide(const uint8_t *bytes, const struct espimage_flash_view *flash,
-                   enum espimage_boot_version version, uint8_t slot, bool fallback,
-                   struct flash_boot *out)
+static enum boot_image judge_slot(const struct dump *d, uint8_t slot, struct flash_boot *out)
 {
-    uint8_t other = (uint8_t)(3 - slot);
-    switch (slot_state(bytes, flash, slot, version)) {
-    case SLOT_STARTS:
+    const struct boot_source source = {read_dump, d->bytes, d->map->flash_size};
+    struct espimage_error err;
+    enum boot_image image = BOOT_IMAGE_NO_MAGIC;
+    (void)boot_image_judge(&source, d->version, d->map->slot[slot - 1], &image, out->found,
+                           sizeof out->found, &err);
+    if (image == BOOT_IMAGE_RUNS && is_linked_elsewhere(d, slot, out)) {
+        return BOOT_IMAGE_CRASHES;
+    }
+    return image;
+}
+
+/* False when the bootloader is still in control: nothing was started. */
+static bool try_slot(const struct dump *d, uint8_t slot, struct flash_boot *out)
+{
+    switch (judge_slot(d, slot, out)) {
+    case BOOT_IMAGE_RUNS:
         out->outcome = FLASH_BOOT_RUNS;
         out->runs = slot;
-        return;
-    case SLOT_CRASHES: out->outcome = FLASH_BOOT_CRASHES; return;
-    case SLOT_NOT_TRIED: break;
+        return true;
+    case BOOT_IMAGE_CRASHES: out->outcome = FLASH_BOOT_CRASHES; return true;
+    case BOOT_IMAGE_NO_MAGIC:
+    case BOOT_IMAGE_NOT_LOADED: break;
     }
     out->outcome = FLASH_BOOT_DEAD;
-    if (fallback || !espimage_boot_falls_back(version, slot)) {
+    return false;
+}
+
+static void decide(const struct dump *d, uint8_t slot, bool fallback, struct flash_boot *out)
+{
+    if (try_slot(d, slot, out) || fallback || !espimage_boot_falls_back(d->version, slot)) {
         return;
     }
-    switch (slot_state(bytes, flash, other, version)) {
-    case SLOT_STARTS:
+    if (try_slot(d, (uint8_t)(3 - slot), out) && out->outcome == FLASH_BOOT_RUNS) {
         out->outcome = FLASH_BOOT_FALLS_BACK;
-        out->runs = other;
-        return;
-    case SLOT_CRASHES: out->outcome = FLASH_BOOT_CRASHES; return;
-    case SLOT_NOT_TRIED: return;
     }
 }
 
@@ -108,15 +118,16 @@ void flash_boot_find(const uint8_t *bytes, size_t size, const struct espimage_fl
     out->sectors = espimage_parameters_address(flash->map->flash_size);
     read_record(bytes, out);
 
-    enum espimage_boot_version version =
-        out->version != ESPIMAGE_BOOT_UNKNOWN ? out->version : ESPIMAGE_BOOT_1_6;
+    const struct dump dump = {bytes, flash->map,
+                              out->version != ESPIMAGE_BOOT_UNKNOWN ? out->version
+                                                                    : ESPIMAGE_BOOT_1_6};
     struct espimage_boot_choice choice =
-        espimage_boot_choose(version, espimage_record_current(&out->parameters));
-    out->map = espimage_boot_map(version, flash->map->code);
+        espimage_boot_choose(dump.version, espimage_record_current(&out->parameters));
+    out->map = espimage_boot_map(dump.version, flash->map->code);
     switch (out->map) {
     case ESPIMAGE_BOOT_MAP_REFUSED: out->outcome = FLASH_BOOT_MAP_REFUSED; return;
     case ESPIMAGE_BOOT_MAP_AS_512KB:
-    case ESPIMAGE_BOOT_MAP_STAYS_IN_USER1: decide(bytes, flash, version, 1, true, out); return;
+    case ESPIMAGE_BOOT_MAP_STAYS_IN_USER1: decide(&dump, 1, true, out); return;
     case ESPIMAGE_BOOT_MAP_RIGHT: break;
     }
     switch (choice.target) {
@@ -125,6 +136,6 @@ void flash_boot_find(const uint8_t *bytes, size_t size, const struct espimage_fl
         out->outcome = FLASH_BOOT_ADDRESS;
         out->address = choice.address;
         return;
-    case ESPIMAGE_BOOT_SLOT: decide(bytes, flash, version, choice.slot, choice.fallback, out);
+    case ESPIMAGE_BOOT_SLOT: decide(&dump, choice.slot, choice.fallback, out);
     }
 }

@@ -9,7 +9,7 @@
 enum flash_boot_outcome {
     FLASH_BOOT_RUNS,
     FLASH_BOOT_FALLS_BACK,  /* the chosen slot has no image: it runs the other, within 4 resets */
-    FLASH_BOOT_CRASHES,     /* a wrong checksum: at every reset, for ever */
+    FLASH_BOOT_CRASHES,     /* the image that is started, at every reset, for ever */
     FLASH_BOOT_DEAD,        /* no image that the bootloader would try */
     FLASH_BOOT_FLAG_ERROR,  /* "error user bin flag" */
     FLASH_BOOT_ADDRESS,     /* test or enhance mode */
@@ -20,6 +20,7 @@ enum flash_boot_outcome {
 struct flash_boot {
     enum flash_boot_outcome outcome;
     enum espimage_boot_version version; /* UNKNOWN: no loader of Espressif's; judged as 1.6 */
+    char found[160];                    /* of the slot tried last: why it does not run, or "" */
     enum espimage_boot_map map;         /* what it makes of the map in its header */
     uint8_t runs;                       /* slot; 0: none */
     uint8_t selected;                   /* slot that the record chose; 0: none */

@@ -4,6 +4,7 @@
 #include "image/chip.h"
 #include "image/identify.h"
 #include "image/image_format.h"
+#include "image/image_link.h"
 
 #include <espimage/parameters.h>
 #include <string.h>
@@ -80,17 +81,6 @@ static bool identify_arduino(const struct espimage_image_view *v, struct espimag
                        sketch ? NULL : "eboot, the bootloader of Arduino, without a sketch");
 }
 
-/* Aligned words from OLD_IROM_OFFSET on that are addresses of that part, linked at `base`. */
-static size_t count_words(const struct espimage_image_view *v, uint32_t base)
-{
-    size_t count = 0;
-    uint32_t length = (uint32_t)(v->size - OLD_IROM_OFFSET);
-    for (size_t i = OLD_IROM_OFFSET; i + 4 <= v->size; i += 4) {
-        count += get_le32(v->bytes + i) - base < length ? 1 : 0;
-    }
-    return count;
-}
-
 static bool is_for_slot(const struct espimage_image_view *v)
 {
     /* gen_appbin.py writes 0 and the app number in the old layout too. */
@@ -98,9 +88,9 @@ static bool is_for_slot(const struct espimage_image_view *v)
         (v->inner[HEADER_SIZE_FREQ] == 1 || v->inner[HEADER_SIZE_FREQ] == 2)) {
         return true;
     }
-    size_t at_start = count_words(v, ESPIMAGE_WINDOW_START + OLD_IROM_OFFSET);
+    uint32_t at_start = image_link_words(v, ESPIMAGE_WINDOW_START + OLD_IROM_OFFSET);
     for (size_t i = 0; i < CHIP_OLD_BOOT_OFFSETS; i++) {
-        if (count_words(v, ESPIMAGE_WINDOW_START + chip_old_boot_offsets[i]) > at_start) {
+        if (image_link_words(v, ESPIMAGE_WINDOW_START + chip_old_boot_offsets[i]) > at_start) {
             return true;
         }
     }

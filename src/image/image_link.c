@@ -73,6 +73,13 @@ static void count_words(const struct espimage_image_view *v, uint32_t size, stru
     }
 }
 
+uint32_t image_link_words(const struct espimage_image_view *view, uint32_t address)
+{
+    struct candidate one = {.address = address};
+    count_words(view, flash_part_of(view).size, &one, 1);
+    return one.words;
+}
+
 static bool is_wanted(const struct espimage_flash_map *map, uint8_t app, uint32_t address)
 {
     return (app != 2 && address == map->link[0]) || (app != 1 && address == map->link[1]);

@@ -29,6 +29,9 @@ struct image_link {
 void image_link_judge(const struct espimage_image_view *view, const struct espimage_flash_map *map,
                       uint8_t app, struct image_link *out);
 
+/* Aligned words of the image that would be addresses of its flash part, linked at `address`. */
+uint32_t image_link_words(const struct espimage_image_view *view, uint32_t address);
+
 /* The map that has this link address, `first` before the others, and its slot, 1 or 2. */
 const struct espimage_flash_map *image_link_map(const struct espimage_image_view *view,
                                                 uint32_t address,

@@ -81,7 +81,7 @@ BOOTS = {
     "falls back": (device(b"\xFD\xE6", user2=bytes(16)), "user1", "falls-back", "user2", False,
                    "/user1.bin", ["runs       user1, once boot 1.6 has found no image"]),
     "crash": (device(b"\xFD\xE6", user2=BAD_SUM), None, "crash", "user2", False, "/user1.bin",
-              ["wrong checksum", "crashes at every reset", "by cable"]),
+              ["starts crashes at every reset (checksum ", "crashes at every reset", "by cable"]),
     "dead": (device(b"\xFD\xE6", user1=bytes(8), user2=bytes(8)), None, "dead", "user2", False,
              "/user1.bin", ["no image to start"]),
     "flag error": (device(b"\xFE\xE6"), None, "flag-error", None, False, "/user2.bin",
@@ -146,6 +146,10 @@ def test_linked_for_the_other_slot(tool):
     assert "linked at 0x40281010, user1 needs 0x40201010" in text
     user1, user2 = [p for p in one["parts"] if p["name"].startswith("user")]
     assert "0x40281010" in user1["link_trouble"] and user2["link_trouble"] is None
+    assert one["boot"]["runs"] == "user2"
+    text, one = boot(tool, device(b"\xFC\xE6", user1=build(words + bytes(20000), RAM, app=1)))
+    assert one["runs"] is None and one["outcome"] == "crash"
+    assert "crashes at every reset (linked at 0x40281010, user1 needs 0x40201010)" in text
 
 
 SECRETS = [SSID, PASSWORD, KEY, *OTHER]

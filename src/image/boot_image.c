@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "device/boot_image.h"
+#include "image/boot_image.h"
 
 #include "base/bytes.h"
 #include "image/image_format.h"
@@ -19,7 +19,7 @@ static const struct {
 } bootloader_at[] = {{0x40100000, 0x40101000}, {0x3FFE8000, 0x3FFE8600}};
 
 struct load {
-    const struct flash *flash;
+    const struct boot_source *source;
     struct espimage_error *err;
     enum espimage_code code;
     uint32_t base; /* of the inner header; the loader reads lines of 16 bytes from there */
@@ -54,10 +54,10 @@ static bool give_up(struct load *l, const char *reason)
 /* False when this is the end. */
 static bool take(struct load *l, uint8_t *to, uint32_t size)
 {
-    if (l->at > l->flash->size || size > l->flash->size - l->at) {
+    if (l->at > l->source->size || size > l->source->size - l->at) {
         return give_up(l, "the image ends outside the flash");
     }
-    l->code = flash_read(l->flash, l->at, to, size, l->err);
+    l->code = l->source->read(l->source->context, l->at, to, size, l->err);
     l->at += size;
     return l->code == ESPIMAGE_OK;
 }
@@ -174,19 +174,20 @@ static bool find_header(struct load *l, enum espimage_boot_version version, uint
         }
         irom = get_le32(header + IROM_LENGTH);
     }
-    if (irom > l->flash->size) {
+    if (irom > l->source->size) {
         return give_up(l, "the image ends outside the flash");
     }
     l->at = irom == 0 ? address : address + IROM_OFFSET + irom;
     return true;
 }
 
-enum espimage_code boot_image_judge(const struct flash *flash, enum espimage_boot_version version,
-                                    uint32_t address, enum boot_image *out, char *found,
-                                    size_t room, struct espimage_error *err)
+enum espimage_code boot_image_judge(const struct boot_source *source,
+                                    enum espimage_boot_version version, uint32_t address,
+                                    enum boot_image *out, char *found, size_t room,
+                                    struct espimage_error *err)
 {
     struct load load = {
-        .flash = flash, .err = err, .result = BOOT_IMAGE_RUNS, .found = found, .room = room};
+        .source = source, .err = err, .result = BOOT_IMAGE_RUNS, .found = found, .room = room};
     found[0] = '\0';
     if (find_header(&load, version, address)) {
         (void)load_v1(&load);
