@@ -27,8 +27,7 @@ static const char *const advice[OTA_RULE_COUNT] = {
                             "in that spelling; no chunked encoding, no compression, no redirect",
     [OTA_RULE_FIRST_BYTES] = "serve the image itself under this path, as `espimagetool convert` "
                              "makes it; no web page, no compression",
-    [OTA_RULE_APP_NUMBER] = "serve the image of the other slot under this path; images of esptool "
-                            "have no slot number",
+    [OTA_RULE_APP_NUMBER] = "serve the image of the other slot, numbered 1 or 2, under this path",
     [OTA_RULE_SAME_LENGTH] = "make HEAD and GET announce the same length; do not replace the file "
                              "between the two",
     [OTA_RULE_NO_DROP] = "change the length of the header (a filler field) and probe again, or use "
@@ -346,18 +345,52 @@ static void add_cause(void *context, const char *cause)
     }
 }
 
+/* A device that found no header in a whole one got it in pieces. */
+static void header_cause(const struct subject *s, enum ota_rule rule, const uint8_t *bytes,
+                         size_t size, struct causes *causes)
+{
+    static const char field[] = "Content-Length: ";
+    const struct ota_client *c = s->client;
+    char cause[120];
+    size_t header = answer_header_size(bytes, size);
+    uint16_t mss = cut_for(s, s->options->mss);
+    if (c->state != OTA_STATE_FAILURE || c->decided_by != rule || header == 0 ||
+        memmem(bytes, header, field, sizeof field - 1) == NULL) {
+        return;
+    }
+    if (header > mss) {
+        (void)snprintf(cause, sizeof cause,
+                       "the header of %zu bytes does not fit in one segment of %u, in which a "
+                       "device searches for it",
+                       header, mss);
+    } else {
+        (void)snprintf(cause, sizeof cause,
+                       "the header of %zu bytes came in several segments; a device searches for "
+                       "it in one",
+                       header);
+    }
+    add_cause(causes, cause);
+}
+
+static void collect(const struct subject *s, const char *where, enum ota_rule rule,
+                    const uint8_t *bytes, size_t size)
+{
+    struct causes causes = {s->report, where};
+    answer_causes(bytes, size, add_cause, &causes);
+    header_cause(s, rule, bytes, size, &causes);
+}
+
 static void collect_causes(struct subject *s)
 {
     const struct probe_answer *head = &s->result->head;
     const struct probe_answer *get = &s->result->get;
-    struct causes causes = {s->report, "HEAD"};
-    answer_causes(head->bytes, head->again != 0 ? head->again : head->size, add_cause, &causes);
-    causes.where = "GET on HEAD's connection";
+    size_t first = head->again != 0 ? head->again : head->size;
+    collect(s, "HEAD", OTA_RULE_HEAD_HEADER, head->bytes, first);
     if (head->again != 0) {
-        answer_causes(head->bytes + head->again, head->size - head->again, add_cause, &causes);
+        collect(s, "GET on HEAD's connection", OTA_RULE_HEAD_HEADER, head->bytes + first,
+                head->size - first);
     }
-    causes.where = "GET";
-    answer_causes(get->bytes, get->size, add_cause, &causes);
+    collect(s, "GET", OTA_RULE_GET_HEADER, get->bytes, get->size);
 }
 
 static void conclude(struct probe_report *r, const struct ota_client *client)

@@ -505,6 +505,44 @@ def test_good_server(tool):
         assert_yes(probe_confirmed(tool, server.url(), status=OK))
 
 
+def cut_for(method_cut, size, cut):
+    """The header of one method is `size` bytes long, and sent in two pieces, `cut` apart."""
+    def behave(server, connection, method):
+        whole = bad_servers.padded_header(len(server.body), size)
+        body = b"" if method == "HEAD" else server.body
+        if method != method_cut:
+            connection.sendall(bad_servers.header(len(server.body)) + body)
+            return
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if cut:
+            connection.sendall(whole[:cut])
+            server.sleep(0.5)
+        connection.sendall(whole[cut:] + body)
+    return behave
+
+
+@pytest.mark.parametrize("size, cut, words", [
+    (1565, 0, "the header of 1565 bytes does not fit in one segment of 1460"),
+    (100, 20, "the header of 100 bytes came in several segments")])
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_header_in_several_segments(tool, method, size, cut, words):
+    with BadServer(cut_for(method, size, cut)) as server:
+        report = probe(tool, server.url(), status=NOT_ALL)
+    assert report["because"] == f"{method.lower()}-header" and report["late"]
+    assert len(report["causes"]) == 1
+    assert report["causes"][0].startswith(f"{method}: {words}"), report["causes"]
+
+
+def test_number_of_the_slot(tool):
+    """Advice is for the image that came: no word of esptool for one of esp-link."""
+    with BadServer(bad_servers.good, make_image(app=0)) as server:
+        out = tool("probe", server.url()).out
+    assert "what came is numbered 0 as user1, as Espruino, esp-link and libesphttpd do" in out
+    assert "numbered 1 or 2" in out and "esptool" not in out
+    with BadServer(bad_servers.good, make_image(app=0x50)) as server:
+        assert "what came is made by esptool" in tool("probe", server.url()).out
+
+
 def test_header_cut_where_it_does_no_harm(tool):
     with BadServer(bad_servers.in_two_segments(b"200 OK\r\n")) as server:
         assert_yes(probe(tool, server.url(), status=OK))
