@@ -225,7 +225,7 @@ static enum espimage_code write_to(const char *path, const uint8_t *data, size_t
                                    struct espimage_error *err)
 {
     struct stat status;
-    struct place place;
+    struct place place = {.folder = 0};
 
     if (stat(path, &status) != 0 || S_ISREG(status.st_mode)) {
         return find_place(path, &place, err) == ESPIMAGE_OK

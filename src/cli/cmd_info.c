@@ -165,7 +165,7 @@ static enum espimage_code describe_flash(const struct file_bytes *file, const ch
 {
     const struct info_flash dump = {file->data, file->size, q->extract_to, q->secrets};
     struct espimage_flash_view flash;
-    struct redactions redactions;
+    struct redactions redactions = {.count = 0};
     espimage_flash_parse(file->data, file->size, &flash);
     if (q->extract_to != NULL && extract_parts(file, &flash, q->extract_to, err) != ESPIMAGE_OK) {
         return err->code;

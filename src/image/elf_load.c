@@ -242,7 +242,7 @@ static void note_symbol(const Elf32_Sym *symbol, const struct names *names, uint
     bool function = type == STT_FUNC;
     out->functions = out->functions || function;
     out->at_entry = out->at_entry || (function && symbol->st_value == entry);
-    if (symbol->st_name >= names->size ||
+    if (names->bytes == NULL || symbol->st_name >= names->size ||
         names->size - symbol->st_name < sizeof "call_user_start" ||
         !is_start((const char *)names->bytes + symbol->st_name)) {
         return;

@@ -104,7 +104,7 @@ bool flash_is_partial(const uint8_t *bytes, size_t size)
     case ESPIMAGE_FLASH_SDK:
         return identify_start(bytes, ESPIMAGE_SECTOR) == ESPIMAGE_MISTAKE_BOOTLOADER &&
                bytes[ESPIMAGE_SECTOR] != 0xFF;
-    case ESPIMAGE_FLASH_RBOOT: return size > 2 * ESPIMAGE_SECTOR;
+    case ESPIMAGE_FLASH_RBOOT: return size > (size_t)2 * ESPIMAGE_SECTOR;
     case ESPIMAGE_FLASH_RTOS3:
         return identify_start(bytes, size) == ESPIMAGE_MISTAKE_RTOS3_BOOTLOADER;
     case ESPIMAGE_FLASH_NO_BOOT:

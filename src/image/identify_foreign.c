@@ -273,7 +273,7 @@ bool identify_is_image(const uint8_t *bytes, size_t size)
 static size_t find_image(const struct file *f)
 {
     for (size_t i = 1; i < f->size; i++) {
-        bool worth_it = f->bytes[i] == MAGIC_V2 || (f->bytes[i] == MAGIC_V1 && i < PREFIX_LIMIT);
+        bool worth_it = f->bytes[i] == MAGIC_V2 || (i < PREFIX_LIMIT && f->bytes[i] == MAGIC_V1);
         if (worth_it && identify_is_image(f->bytes + i, f->size - i)) {
             return i;
         }

@@ -86,7 +86,7 @@ static struct secret read_field(const uint8_t *copy, const struct field *field)
 void secrets_each(const uint8_t *copy, void (*found)(const struct secret *, void *context),
                   void *context)
 {
-    struct field all[FIELD_COUNT + 2 * ESPIMAGE_MAX_NETWORKS];
+    struct field all[FIELD_COUNT + (size_t)2 * ESPIMAGE_MAX_NETWORKS];
     size_t count = FIELD_COUNT;
     memcpy(all, fields, sizeof fields);
     for (uint32_t i = 0; i < espimage_network_count(copy); i++) {

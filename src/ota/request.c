@@ -50,8 +50,11 @@ static int slot_of_part(const char *part, size_t size)
     for (size_t i = 0; i < size; i++) {
         int high = part[i] == '%' && i + 2 < size ? digit(part[i + 1]) : -1;
         int low = high >= 0 ? digit(part[i + 2]) : -1;
-        char c = low >= 0 ? (char)(high * 16 + low) : part[i];
-        i += low >= 0 ? 2 : 0;
+        char c = part[i];
+        if (low >= 0) {
+            c = (char)(unsigned char)((unsigned)high << 4 | (unsigned)low);
+            i += 2;
+        }
         if (c == '\0') {
             return 0;
         }

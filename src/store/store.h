@@ -61,13 +61,13 @@ void store_missing(struct store *store, int slot, char *text, size_t size);
 
 /* The image for a slot that has a file, when the file is as it was: costs one stat(), and never
  * waits for a conversion. NULL when it must be converted first. To be released. */
-const struct snapshot *store_peek(struct store *store, int slot);
+const struct snapshot *store_peek(struct store *store, int number);
 
 /* The image for a slot that has a file, converted when needed; to be released. A file that is being
  * written is not taken: the error then has *unsettled set, and another try soon after may succeed.
  * A file that is missing is unsettled for a few seconds: builds remove a file before they write it.
  */
-enum espimage_code store_get(struct store *store, int slot, const struct snapshot **out,
+enum espimage_code store_get(struct store *store, int number, const struct snapshot **out,
                              bool *unsettled, struct espimage_notes *notes,
                              struct espimage_error *err);
 
