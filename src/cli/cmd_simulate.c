@@ -31,6 +31,8 @@ static const struct option_spec simulate_options[] = {
     {OPT_PAGE_PORT, "page-port", NULL, 0, "PORT", NULL, "the page (default 8080); 0: a free one"},
     {OPT_TRIGGER_PORT, "trigger-port", NULL, 0, "PORT", NULL,
      "a connection begins an update (default 8088)"},
+    {OPT_WEB, "web", NULL, 0, "DIALECT", "tutorial esp-link libesphttpd espruino",
+     "how updates come (default tutorial)"},
     {OPT_AUTO, "auto", NULL, 0, NULL, NULL, "begin an update after each boot, untriggered"},
     {OPT_UPDATES, "updates", NULL, 0, "N", NULL, "end after so many; status 0 if all succeeded"},
     {OPT_DEVICES, "devices", NULL, 0, "N", NULL, "so many devices, at 127.1.0.1 and up"},
@@ -75,6 +77,7 @@ struct simulation {
     uint32_t mss;
     uint32_t count;
     uint32_t resets; /* 0: a device with ports */
+    bool trigger_given;
     bool realistic;
     bool json;
     struct device *devices;
@@ -86,12 +89,12 @@ struct simulation {
 
 /* ---- options ---- */
 
-static enum espimage_code cut_option(const char *value, struct upgrade_faults *faults,
+static enum espimage_code cut_option(const char *value, struct faults *faults,
                                      struct espimage_error *err)
 {
     static const struct {
         const char *prefix;
-        enum upgrade_cut cut;
+        enum power_cut cut;
         uint32_t highest;
     } kinds[] = {{"erase:", CUT_ERASE, LARGEST_FLASH / ESPIMAGE_SECTOR},
                  {"flag:", CUT_FLAG, LAST_FLAG_STEP},
@@ -152,8 +155,26 @@ static enum espimage_code boot_version_option(const char *value, enum espimage_b
     return ESPIMAGE_OK;
 }
 
-static enum espimage_code fault_option(struct upgrade_faults *f, enum option_id id,
-                                       const char *value, struct espimage_error *err)
+static enum espimage_code web_option(const char *value, struct device_settings *settings,
+                                     struct espimage_error *err)
+{
+    settings->pushed = false;
+    if (strcmp(value, "tutorial") == 0) {
+        return ESPIMAGE_OK;
+    }
+    for (int i = 0; i < UPLOAD_DIALECTS; i++) {
+        if (strcmp(value, upload_dialect_name((enum upload_dialect)i)) == 0) {
+            settings->pushed = true;
+            settings->dialect = (enum upload_dialect)i;
+            return ESPIMAGE_OK;
+        }
+    }
+    error_found(err, ESPIMAGE_ERR_USAGE, "'%s' is not a dialect", value);
+    return error_wanted(err, "tutorial, esp-link, libesphttpd or espruino");
+}
+
+static enum espimage_code fault_option(struct faults *f, enum option_id id, const char *value,
+                                       struct espimage_error *err)
 {
     switch (id) {
     case OPT_POWER_CUT_AT: return cut_option(value, f, err);
@@ -178,7 +199,10 @@ static enum espimage_code set_option(void *context, enum option_id id, const cha
     case OPT_RESETS: return number_option(value, 1, MAX_RESETS, &s->resets, err);
     case OPT_BIND: return bind_option(value, s, err);
     case OPT_PAGE_PORT: return number_option(value, 0, 65535, &s->page_port, err);
-    case OPT_TRIGGER_PORT: return number_option(value, 0, 65535, &s->trigger_port, err);
+    case OPT_WEB: return web_option(value, &s->settings, err);
+    case OPT_TRIGGER_PORT:
+        s->trigger_given = true;
+        return number_option(value, 0, 65535, &s->trigger_port, err);
     case OPT_AUTO: s->settings.automatic = true; return ESPIMAGE_OK;
     case OPT_UPDATES: return number_option(value, 1, 1U << 30, &s->settings.updates, err);
     case OPT_DEVICES: return number_option(value, 1, MAX_DEVICES, &s->count, err);
@@ -256,8 +280,10 @@ static void announce(const struct simulation *s)
         const struct device *d = &s->devices[i];
         (void)snprintf(line, sizeof line, "page on http://%s:%u/", d->address_text, d->page_port);
         say(d, line);
-        (void)snprintf(line, sizeof line, "trigger on port %u", d->trigger_port);
-        say(d, line);
+        if (!s->settings.pushed) {
+            (void)snprintf(line, sizeof line, "trigger on port %u", d->trigger_port);
+            say(d, line);
+        }
     }
 }
 
@@ -390,6 +416,11 @@ static int run(const struct command *self, int argc, char **argv)
     if (s.count > 1 && s.bound) {
         return usage_error("simulate: --bind goes with one device; several have addresses of "
                            "their own");
+    }
+    if (s.settings.pushed &&
+        (s.settings.automatic || s.settings.server != NULL || s.trigger_given)) {
+        return usage_error("simulate: --auto, --server and --trigger-port are for a device that "
+                           "pulls its updates (--web tutorial)");
     }
     s.flash.path = argc > first ? argv[first] : NULL;
     s.settings.mss = (uint16_t)s.mss;

@@ -67,7 +67,8 @@ enum option_id {
     OPT_STALL,
     OPT_TIME,
     OPT_TRIGGER_PORT,
-    OPT_UPDATES
+    OPT_UPDATES,
+    OPT_WEB
 };
 
 struct option_spec {

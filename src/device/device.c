@@ -4,12 +4,15 @@
 #include "base/error.h"
 #include "device/boot_words.h"
 #include "device/save.h"
+#include "device/web.h"
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +21,9 @@
 
 /* Between automatic updates of which one failed. */
 #define PAUSE_SECONDS 1
+
+/* For the client to close after the answer to an upload. */
+#define DRAIN_MS 2000
 
 static void say(const struct device *d, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -90,15 +96,39 @@ static bool flash_failed(struct device *d, const struct espimage_error *err)
     return die(d, "flash", err->found);
 }
 
+/* What /flash/next and /flash/reboot need, for the thread of the ports. */
+static enum espimage_code look_at_slots(struct device *d, struct espimage_error *err)
+{
+    uint8_t other[UPLOAD_HEADER];
+    const struct espimage_flash_map *map = d->settings->map;
+    uint8_t running = 0;
+    enum espimage_code code = save_running_slot(&d->flash, &running, err);
+    if (code == ESPIMAGE_OK) {
+        code = flash_read(&d->flash, map->slot[2 - running], other, sizeof other, err);
+    }
+    if (code != ESPIMAGE_OK) {
+        return code;
+    }
+    (void)pthread_mutex_lock(&d->lock);
+    d->upload_to = (struct upload_device){d->settings->dialect, map, running};
+    memcpy(d->other, other, sizeof d->other);
+    (void)pthread_mutex_unlock(&d->lock);
+    return ESPIMAGE_OK;
+}
+
 /* Names what the bootloader has started; false when the chip runs into other code. */
 static bool start_firmware(struct device *d, const struct boot_step *step,
                            const struct build *build)
 {
+    struct espimage_error err;
     if (build->trouble[0] != '\0') {
         char found[sizeof build->name + sizeof build->trouble + 2];
         (void)snprintf(found, sizeof found, "%s: %s", build->name, build->trouble);
         say(d, "firmware: %s", found);
         return die(d, "link", found);
+    }
+    if (d->settings->pushed && look_at_slots(d, &err) != ESPIMAGE_OK) {
+        return flash_failed(d, &err);
     }
     (void)pthread_mutex_lock(&d->lock);
     d->running = step->slot;
@@ -200,21 +230,52 @@ static void wait_seconds(struct device *d, time_t seconds)
     (void)pthread_mutex_unlock(&d->lock);
 }
 
-/* False when it is time to end. */
-static bool wait_for_trigger(struct device *d)
+enum order { ORDER_END, ORDER_UPDATE, ORDER_UPLOAD, ORDER_REBOOT };
+
+static bool due(const struct device *d)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return d->reboots &&
+           (now.tv_sec > d->reboot_at.tv_sec ||
+            (now.tv_sec == d->reboot_at.tv_sec && now.tv_nsec >= d->reboot_at.tv_nsec));
+}
+
+/* With the lock held. */
+static enum order order_of(const struct device *d)
+{
+    if (stopping(d)) {
+        return ORDER_END;
+    }
+    if (due(d)) {
+        return ORDER_REBOOT;
+    }
+    if (d->uploading) {
+        return ORDER_UPLOAD;
+    }
+    return d->triggered ? ORDER_UPDATE : ORDER_END;
+}
+
+static enum order wait_for_order(struct device *d)
 {
     (void)pthread_mutex_lock(&d->lock);
     if (d->settings->automatic && !d->triggered) {
         d->trigger_from.s_addr = htonl(INADDR_LOOPBACK);
         d->triggered = true;
     }
-    while (!d->triggered && !stopping(d)) {
-        (void)pthread_cond_wait(&d->wake, &d->lock);
+    while (order_of(d) == ORDER_END && !stopping(d)) {
+        if (d->reboots) {
+            (void)pthread_cond_timedwait(&d->wake, &d->lock, &d->reboot_at);
+        } else {
+            (void)pthread_cond_wait(&d->wake, &d->lock);
+        }
     }
-    bool begins = !stopping(d);
-    d->state = begins ? DEVICE_UPDATING : d->state;
+    enum order order = order_of(d);
+    if (order != ORDER_END) {
+        d->state = order == ORDER_REBOOT ? DEVICE_BOOTING : DEVICE_UPDATING;
+    }
     (void)pthread_mutex_unlock(&d->lock);
-    return begins;
+    return order;
 }
 
 static void make_target(const struct device *d, struct target *out)
@@ -319,6 +380,137 @@ static enum after update(struct device *d)
     return AFTER_RESTART;
 }
 
+/* ---- images that are pushed ---- */
+
+/* The client closes first, when it has the answer; closing before that could take it away. */
+static void send_answer(const struct device *d, int fd, const struct upload_answer *answer)
+{
+    char text[WEB_ROOM];
+    uint8_t waste[4096];
+    struct pollfd wait[] = {{fd, POLLIN, 0}, {d->settings->stop_fd, POLLIN, 0}};
+    size_t size = web_reply(d->settings->dialect, WEB_UPLOAD, answer, text);
+    (void)!send(fd, text, size, MSG_NOSIGNAL);
+    (void)shutdown(fd, SHUT_WR);
+    while (poll(wait, 2, DRAIN_MS) > 0 && wait[1].revents == 0 &&
+           recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0) {
+    }
+}
+
+static enum espimage_code receive(struct device *d, struct receive_result *out,
+                                  struct espimage_error *err)
+{
+    const struct device_upload *upload = &d->upload;
+    const struct receive_options options = {
+        .flash = &d->flash,
+        .device = d->upload_to,
+        .request = upload->request,
+        .executing = d->running,
+        .fd = upload->fd,
+        .early = upload->early,
+        .early_size = upload->early_size,
+        .speed = d->settings->speed,
+        .faults = &d->settings->faults,
+        .stop = &d->settings->stop,
+        .stop_fd = d->settings->stop_fd,
+        .progress = &d->progress,
+    };
+    atomic_store(&d->progress, 0);
+    atomic_store(&d->total, upload->request.length);
+    say(d, "firmware: upload of %u bytes", upload->request.length);
+    enum espimage_code code = receive_run(&options, out, err);
+    bool answers = out->end == RECEIVE_DONE || out->end == RECEIVE_REFUSED;
+    if (code == ESPIMAGE_OK && out->end != RECEIVE_NO_POWER) {
+        code = look_at_slots(d, err);
+    }
+    if (code == ESPIMAGE_OK && answers) {
+        send_answer(d, upload->fd, &out->answer);
+    }
+    (void)close(upload->fd);
+    return code;
+}
+
+static enum after upload_failed(struct device *d, const struct receive_result *result)
+{
+    say(d, "firmware: upload failed: %s", result->found);
+    note_failure(d, "upload", result->found);
+    count_update(d, false);
+    set_state(d, DEVICE_RUNNING);
+    return AFTER_WAIT;
+}
+
+static enum after upload(struct device *d)
+{
+    struct receive_result result;
+    struct espimage_error err;
+    enum espimage_code code = receive(d, &result, &err);
+    (void)pthread_mutex_lock(&d->lock);
+    d->uploading = false;
+    d->seconds += result.seconds;
+    (void)pthread_mutex_unlock(&d->lock);
+    if (code != ESPIMAGE_OK) {
+        (void)flash_failed(d, &err);
+        return AFTER_END;
+    }
+    switch (result.end) {
+    case RECEIVE_REFUSED:
+    case RECEIVE_BROKEN: return upload_failed(d, &result);
+    case RECEIVE_NO_POWER:
+        say(d, "power cut at %s", result.found);
+        (void)die(d, "power", result.found);
+        return AFTER_END;
+    case RECEIVE_ERASED_ITSELF:
+        say(d, "firmware: crashes: %s", result.found);
+        count_update(d, false);
+        (void)die(d, "boot", result.found);
+        return AFTER_END;
+    case RECEIVE_STOPPED: return AFTER_END;
+    case RECEIVE_DONE: break;
+    }
+    set_state(d, DEVICE_RUNNING);
+    say(d, "firmware: upload done: %u bytes in user%u, %.2f s", result.bytes, result.slot,
+        result.seconds);
+    return AFTER_WAIT;
+}
+
+/* The restart takes an upload that waits with it. */
+static void drop_orders(struct device *d)
+{
+    (void)pthread_mutex_lock(&d->lock);
+    bool waits = d->uploading;
+    d->uploading = false;
+    d->reboots = false;
+    (void)pthread_mutex_unlock(&d->lock);
+    if (waits) {
+        (void)close(d->upload.fd);
+    }
+}
+
+/* What system_upgrade_reboot() does. */
+static enum after reboot(struct device *d)
+{
+    char found[160];
+    uint8_t slot = 0;
+    struct espimage_error err;
+    struct power power = {.faults = &d->settings->faults};
+    drop_orders(d);
+    d->says = d->upload_to.running;
+    say(d, "reboot to use %d", 3 - d->says);
+    power_watch(&power, &d->flash);
+    enum espimage_code code = save_other_slot(&d->flash, &slot, &err);
+    power_ignore(&d->flash);
+    if (d->flash.dead) {
+        power_failed_at(&d->settings->faults, found, sizeof found);
+        say(d, "power cut at %s", found);
+        (void)die(d, "power", found);
+        return AFTER_END;
+    }
+    if (code != ESPIMAGE_OK) {
+        (void)flash_failed(d, &err);
+        return AFTER_END;
+    }
+    return AFTER_RESTART;
+}
+
 /* ---- life ---- */
 
 static bool enough(const struct device *d)
@@ -326,11 +518,22 @@ static bool enough(const struct device *d)
     return d->settings->updates != 0 && d->succeeded + d->failed >= d->settings->updates;
 }
 
+static enum after obey(struct device *d, enum order order)
+{
+    switch (order) {
+    case ORDER_UPDATE: return update(d);
+    case ORDER_UPLOAD: return upload(d);
+    case ORDER_REBOOT: return reboot(d);
+    case ORDER_END: break;
+    }
+    return AFTER_END;
+}
+
 /* Until it restarts; false when it ends. */
 static bool run_firmware(struct device *d)
 {
-    while (!enough(d) && wait_for_trigger(d)) {
-        switch (update(d)) {
+    while (!enough(d)) {
+        switch (obey(d, wait_for_order(d))) {
         case AFTER_RESTART: return true;
         case AFTER_END: return false;
         case AFTER_WAIT: break;
@@ -356,6 +559,14 @@ static bool restart(struct device *d)
     return alive;
 }
 
+static void stop_listening(struct device *d)
+{
+    (void)pthread_mutex_lock(&d->lock);
+    d->ended = true;
+    (void)pthread_mutex_unlock(&d->lock);
+    drop_orders(d);
+}
+
 static void *live(void *context)
 {
     const uint64_t one = 1;
@@ -364,6 +575,7 @@ static void *live(void *context)
     while (alive && run_firmware(d)) {
         alive = restart(d);
     }
+    stop_listening(d);
     (void)!write(d->settings->done_fd, &one, sizeof one);
     return NULL;
 }
@@ -407,6 +619,49 @@ bool device_trigger(struct device *d, struct in_addr from)
     }
     (void)pthread_mutex_unlock(&d->lock);
     return begins;
+}
+
+/* With the lock held. */
+static bool is_up(const struct device *d)
+{
+    return (d->state == DEVICE_RUNNING || d->state == DEVICE_UPDATING) && !d->ended;
+}
+
+bool device_answers(struct device *d, struct upload_device *out, uint8_t other[UPLOAD_HEADER])
+{
+    (void)pthread_mutex_lock(&d->lock);
+    bool answers = is_up(d) && d->upload_to.map != NULL;
+    *out = d->upload_to;
+    memcpy(other, d->other, UPLOAD_HEADER);
+    (void)pthread_mutex_unlock(&d->lock);
+    return answers;
+}
+
+bool device_upload(struct device *d, const struct device_upload *upload)
+{
+    (void)pthread_mutex_lock(&d->lock);
+    bool takes = is_up(d) && !d->uploading && !stopping(d);
+    if (takes) {
+        d->uploading = true;
+        d->upload = *upload;
+        (void)pthread_cond_signal(&d->wake);
+    }
+    (void)pthread_mutex_unlock(&d->lock);
+    return takes;
+}
+
+void device_reboot(struct device *d, uint32_t milliseconds)
+{
+    (void)pthread_mutex_lock(&d->lock);
+    if (is_up(d)) {
+        (void)clock_gettime(CLOCK_MONOTONIC, &d->reboot_at);
+        d->reboot_at.tv_nsec += (long)(milliseconds % 1000) * 1000000;
+        d->reboot_at.tv_sec += milliseconds / 1000 + d->reboot_at.tv_nsec / 1000000000;
+        d->reboot_at.tv_nsec %= 1000000000;
+        d->reboots = true;
+        (void)pthread_cond_signal(&d->wake);
+    }
+    (void)pthread_mutex_unlock(&d->lock);
 }
 
 void device_wake(struct device *d)

@@ -5,6 +5,7 @@
 #define DEVICE_DEVICE_H
 
 #include "device/build.h"
+#include "device/receive.h"
 #include "device/upgrade.h"
 
 #include <espimage/parameters.h>
@@ -15,17 +16,22 @@
 
 struct device;
 
+/* Of an upload: the bytes of its body that came with its header. */
+#define DEVICE_EARLY_ROOM 2048
+
 /* The same for all devices of a process; outlives them. */
 struct device_settings {
     const struct espimage_flash_map *map;
     enum espimage_boot_version boot_version; /* a known one */
     uint8_t flash_mode;                      /* codes of known settings, for the log */
     uint8_t flash_freq;
+    bool pushed; /* images are pushed to the page port, in `dialect`; there is no trigger port */
+    enum upload_dialect dialect;
     const struct target *server; /* its path is a folder, "" or "/prefix"; NULL: see above */
     uint16_t mss;
     uint32_t speed;
     uint32_t seconds;
-    struct upgrade_faults faults;
+    struct faults faults;
     bool automatic;   /* an update begins after each boot */
     uint32_t updates; /* finished ones after which a device ends; 0: never */
     atomic_bool stop;
@@ -33,6 +39,13 @@ struct device_settings {
     int done_fd; /* an eventfd, counted up by each device that has ended */
     /* A line for the log, from the device's thread. */
     void (*say)(const struct device *device, const char *line);
+};
+
+struct device_upload {
+    int fd;
+    struct upload_request request;
+    uint8_t early[DEVICE_EARLY_ROOM];
+    size_t early_size;
 };
 
 enum device_state { DEVICE_BOOTING, DEVICE_RUNNING, DEVICE_UPDATING, DEVICE_DEAD };
@@ -55,7 +68,14 @@ struct device {
     enum device_state state;
     bool triggered;
     struct in_addr trigger_from;
-    uint8_t running; /* slot; 0: none yet, or an address that is no slot */
+    bool ended;                     /* its thread takes no more orders */
+    bool uploading;                 /* an upload waits, or is taken */
+    struct device_upload upload;    /* valid when it waits */
+    bool reboots;                   /* at reboot_at */
+    struct timespec reboot_at;      /* monotonic */
+    struct upload_device upload_to; /* of one that is pushed to */
+    uint8_t other[UPLOAD_HEADER];   /* the start of the slot that does not run */
+    uint8_t running;                /* slot; 0: none yet, or an address that is no slot */
     struct build build;
     uint32_t succeeded; /* updates whose image runs */
     uint32_t failed;
@@ -75,6 +95,17 @@ enum espimage_code device_start(struct device *device, struct espimage_error *er
 
 /* What the trigger port does; true when an update begins. */
 bool device_trigger(struct device *device, struct in_addr from);
+
+/* What it is to those who push: false when it does not answer. `other` is the start of the slot
+ * that does not run. */
+bool device_answers(struct device *device, struct upload_device *out, uint8_t other[UPLOAD_HEADER]);
+
+/* Hands an upload to the device's thread, which answers and closes the connection. False when it
+ * takes none now: then the connection is still the caller's. */
+bool device_upload(struct device *device, const struct device_upload *upload);
+
+/* Restarts from the other slot after so many milliseconds. */
+void device_reboot(struct device *device, uint32_t milliseconds);
 
 /* Wakes it, when settings->stop is set. */
 void device_wake(struct device *device);

@@ -55,7 +55,13 @@ static void add_escaped(struct text *t, const char *text)
 static void add_state(struct text *t, const struct device_view *view, const char *trigger)
 {
     switch (view->state) {
-    case DEVICE_RUNNING: add(t, "<p><a href=\"%s\">begin update</a></p>\n", trigger); break;
+    case DEVICE_RUNNING:
+        if (trigger != NULL) {
+            add(t, "<p><a href=\"%s\">begin update</a></p>\n", trigger);
+        } else {
+            add(t, "<p>updates are uploaded to /flash/upload</p>\n");
+        }
+        break;
     case DEVICE_UPDATING:
         add(t, "<p>update: %u of %u bytes</p>\n<progress max=\"%u\" value=\"%u\"></progress>\n",
             view->progress, view->total, view->total != 0 ? view->total : 1, view->progress);

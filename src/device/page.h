@@ -11,7 +11,7 @@
 #define PAGE_ROOM 4096
 
 /* The answer of the page port to what begins with `request` (NUL-terminated). `trigger` is a URL,
- * as is `page` below. Both return the length. */
+ * or NULL when images are pushed to the device, as `page` below is one. Both return the length. */
 size_t page_answer(const struct device_view *view, const char *request, const char *trigger,
                    char out[PAGE_ROOM]);
 

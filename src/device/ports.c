@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "device/page.h"
+#include "device/web.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,7 +19,7 @@
 #define BACKLOG      64
 #define MAX_VISITORS 512
 /* A request is read so far; of a longer one the start counts. */
-#define REQUEST_ROOM 2048
+#define REQUEST_ROOM DEVICE_EARLY_ROOM
 /* For a request to come; whoever sends nothing to the trigger port is answered then. */
 #define REQUEST_MS 2000
 /* For the client to close after the answer; closing first could take the answer away from it. */
@@ -116,6 +117,15 @@ static enum espimage_code add_listener(struct ports *p, struct device *device, b
 
 /* ---- visitors ---- */
 
+/* Far smaller than a fresh socket's buffer. */
+static void send_text(struct visitor *v, const char *text, size_t size)
+{
+    (void)!send(v->fd, text, size, MSG_NOSIGNAL);
+    (void)shutdown(v->fd, SHUT_WR);
+    v->answered = true;
+    v->deadline = now_ms() + DRAIN_MS;
+}
+
 static void answer(struct visitor *v)
 {
     char text[PAGE_ROOM];
@@ -134,19 +144,74 @@ static void answer(struct visitor *v)
         struct device_view view;
         device_look(v->device, &view);
         v->request[v->size < sizeof v->request ? v->size : sizeof v->request - 1] = '\0';
-        size = page_answer(&view, v->request, url, text);
+        size = page_answer(&view, v->request, v->device->settings->pushed ? NULL : url, text);
     }
-    /* Far smaller than a fresh socket's buffer. */
-    (void)!send(v->fd, text, size, MSG_NOSIGNAL);
-    (void)shutdown(v->fd, SHUT_WR);
-    v->answered = true;
-    v->deadline = now_ms() + DRAIN_MS;
+    send_text(v, text, size);
 }
 
 static bool request_is_there(const struct visitor *v)
 {
     return v->size == sizeof v->request || memmem(v->request, v->size, "\r\n\r\n", 4) != NULL ||
            memmem(v->request, v->size, "\n\n", 2) != NULL;
+}
+
+/* The device's thread closes the connection from now on: this one forgets it. */
+static bool hand_over(struct visitor *v, const struct web_request *request)
+{
+    struct device_upload upload = {.request = request->upload};
+    size_t early = v->size - request->head_size;
+    upload.fd = dup(v->fd);
+    upload.early_size = early < request->upload.length ? early : request->upload.length;
+    memcpy(upload.early, v->request + request->head_size, upload.early_size);
+    if (upload.fd >= 0 && !device_upload(v->device, &upload)) {
+        (void)close(upload.fd);
+    }
+    return false;
+}
+
+static void web_answer(struct visitor *v, enum web_action action,
+                       const struct upload_answer *answer)
+{
+    char text[WEB_ROOM];
+    size_t size = web_reply(v->device->settings->dialect, action, answer, text);
+    send_text(v, text, size);
+}
+
+/* False when it is to be closed. */
+static bool on_web_request(struct visitor *v, const struct web_request *request)
+{
+    struct upload_device device;
+    struct upload_answer reply = {404, "Not found"};
+    uint8_t other[UPLOAD_HEADER];
+    if (request->action == WEB_SILENT || !device_answers(v->device, &device, other)) {
+        return false;
+    }
+    if (request->action == WEB_OTHER) {
+        answer(v);
+        return true;
+    }
+    if (request->action != WEB_NOT_FOUND && upload_refusal(&device).status != 0) {
+        reply = upload_refusal(&device);
+    } else if (request->action == WEB_UPLOAD) {
+        return hand_over(v, request);
+    } else if (request->action == WEB_NEXT) {
+        reply = (struct upload_answer){200, web_next(&device)};
+    } else if (request->action == WEB_REBOOT) {
+        reply = upload_reboot(&device, other);
+        if (reply.status == 200) {
+            device_reboot(v->device, upload_reboot_delay(device.dialect));
+        }
+    }
+    web_answer(v, request->action, &reply);
+    return true;
+}
+
+/* False when it is to be closed. */
+static bool on_web_bytes(struct visitor *v)
+{
+    struct web_request request;
+    return !web_parse(v->device->settings->dialect, v->request, v->size, &request) ||
+           on_web_request(v, &request);
 }
 
 /* False when it is to be closed. */
@@ -166,6 +231,9 @@ static bool on_bytes(struct visitor *v)
         return false;
     }
     v->size += v->answered ? 0 : (size_t)got;
+    if (!v->answered && v->device->settings->pushed) {
+        return on_web_bytes(v);
+    }
     if (!v->answered && request_is_there(v)) {
         answer(v);
     }
@@ -182,9 +250,10 @@ static bool on_deadline(struct visitor *v)
     return wait;
 }
 
-/* Closing it also takes it out of the epoll set. */
+/* An upload goes on under another descriptor, so closing this one leaves it in the epoll set. */
 static void say_goodbye(struct ports *p, struct visitor *v)
 {
+    (void)epoll_ctl(p->epoll, EPOLL_CTL_DEL, v->fd, NULL);
     (void)close(v->fd);
     v->fd = -1;
     p->visitor_count--;
@@ -320,7 +389,9 @@ enum espimage_code ports_open(struct device *devices, size_t count, struct ports
     enum espimage_code code = prepare(p, count, err);
     for (size_t i = 0; i < count && code == ESPIMAGE_OK; i++) {
         code = add_listener(p, &devices[i], false, err);
-        code = code == ESPIMAGE_OK ? add_listener(p, &devices[i], true, err) : code;
+        if (code == ESPIMAGE_OK && !devices[i].settings->pushed) {
+            code = add_listener(p, &devices[i], true, err);
+        }
     }
     code = code == ESPIMAGE_OK ? start(p, err) : code;
     if (code != ESPIMAGE_OK) {

@@ -8,7 +8,6 @@
 #include "image/checksum.h"
 #include "image/image_format.h"
 
-#include <espimage/parameters.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,9 +15,8 @@
 struct upgrade {
     const struct upgrade_options *options;
     struct upgrade_result *result;
-    uint32_t slot;    /* flash address of the one that is written */
-    uint32_t sectors; /* erased */
-    unsigned saved;   /* changes of the save */
+    uint32_t slot; /* flash address of the one that is written */
+    struct power power;
     bool stalled;
     unsigned quarter;              /* of the image, last announced */
     enum espimage_code flash_code; /* of a flash that failed */
@@ -33,66 +31,6 @@ static void say(const struct upgrade *u, const char *line)
 static bool stopping(const struct upgrade *u)
 {
     return atomic_load(u->options->stop);
-}
-
-/* ---- power ---- */
-
-static bool cut_write(const struct upgrade *u, uint32_t address, uint32_t *size)
-{
-    uint32_t offset = address - u->slot;
-    uint32_t at = u->options->faults.cut_at;
-    if (offset + *size < at) {
-        return false;
-    }
-    *size = at > offset ? at - offset : 0;
-    return true;
-}
-
-/* Which change of the save the power fails at, and after how much of it. */
-static const struct {
-    enum save_change change;
-    enum { NOTHING, HALF, ALL } part;
-    const char *words;
-} flag_steps[FLAG_STEPS] = {
-    [FLAG_BEFORE_RECORD_ERASE] = {SAVE_ERASE_RECORD, NOTHING, "before the record's erase"},
-    [FLAG_AFTER_RECORD_ERASE] = {SAVE_ERASE_RECORD, ALL, "after the record's erase"},
-    [FLAG_HALF_RECORD] = {SAVE_WRITE_RECORD, HALF, "after half of the record"},
-    [FLAG_AFTER_RECORD] = {SAVE_WRITE_RECORD, ALL, "after the record"},
-    [FLAG_AFTER_SELECTOR_ERASE] = {SAVE_ERASE_SELECTOR, ALL, "after the selector's erase"},
-    [FLAG_HALF_SELECTOR] = {SAVE_WRITE_SELECTOR, HALF, "after half of the selector"},
-    [FLAG_AFTER_SELECTOR] = {SAVE_WRITE_SELECTOR, ALL, "after the selector"},
-};
-
-static bool cut_save(struct upgrade *u, uint32_t *size)
-{
-    uint32_t step = u->options->faults.cut_at;
-    if (u->saved++ != flag_steps[step].change) {
-        return false;
-    }
-    switch (flag_steps[step].part) {
-    case NOTHING: *size = 0; break;
-    case HALF: *size /= 2; break;
-    case ALL: break;
-    }
-    return true;
-}
-
-static bool power(void *context, enum flash_change change, uint32_t address, uint32_t *size)
-{
-    struct upgrade *u = context;
-    bool saving = address >= espimage_parameters_address(u->options->flash->size);
-    switch (u->options->faults.cut) {
-    case CUT_WRITE: return !saving && change == FLASH_WRITE && cut_write(u, address, size);
-    case CUT_ERASE:
-        if (saving || change != FLASH_ERASE || u->sectors != u->options->faults.cut_at) {
-            return false;
-        }
-        *size = 0;
-        return true;
-    case CUT_FLAG: return saving && cut_save(u, size);
-    case CUT_NEVER: break;
-    }
-    return false;
 }
 
 /* ---- what the client does to the flash ---- */
@@ -141,8 +79,8 @@ static bool erase(void *context, uint32_t bytes)
     struct upgrade *u = context;
     uint32_t count = bytes / ESPIMAGE_SECTOR;
     say(u, "upgrade file download start");
-    for (u->sectors = 0; u->sectors < count; u->sectors++) {
-        uint32_t address = u->slot + u->sectors * ESPIMAGE_SECTOR;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t address = u->slot + i * ESPIMAGE_SECTOR;
         if (!go_on(u) || !flash_did(u, flash_erase(u->options->flash, address, &u->flash_error)) ||
             erased_itself(u)) {
             return false;
@@ -197,7 +135,7 @@ static bool write_bytes(void *context, const struct ota_client *client, uint32_t
                         const uint8_t *bytes, size_t size)
 {
     struct upgrade *u = context;
-    const struct upgrade_faults *faults = &u->options->faults;
+    const struct faults *faults = &u->options->faults;
     bool drop = faults->drops && offset + size >= faults->drop_after;
     if (drop) {
         size = faults->drop_after > offset ? faults->drop_after - offset : 0;
@@ -253,21 +191,6 @@ static enum espimage_code read_back(struct upgrade *u, const struct ota_client *
                        checksum_device_crc(crc), checksum_device_crc(client->crc));
     }
     return code;
-}
-
-static void power_failed(struct upgrade *u)
-{
-    const struct upgrade_faults *f = &u->options->faults;
-    char *found = u->result->found;
-    size_t room = sizeof u->result->found;
-    u->result->end = UPGRADE_NO_POWER;
-    switch (f->cut) {
-    case CUT_WRITE: (void)snprintf(found, room, "byte %u of the image", f->cut_at); break;
-    case CUT_ERASE: (void)snprintf(found, room, "sector erase %u", f->cut_at); break;
-    default:
-        (void)snprintf(found, room, "flag step %u, %s", f->cut_at, flag_steps[f->cut_at].words);
-        break;
-    }
 }
 
 static enum espimage_code save(struct upgrade *u, struct espimage_error *err)
@@ -345,12 +268,13 @@ enum espimage_code upgrade_run(const struct upgrade_options *options, struct upg
     struct upgrade u = {.options = options, .result = out};
     u.slot = options->map->slot[2 - options->running];
     memset(out, 0, sizeof *out);
-    options->flash->power = power;
-    options->flash->context = &u;
+    u.power = (struct power){.faults = &options->faults, .slot = u.slot};
+    power_watch(&u.power, options->flash);
     enum espimage_code code = exchange(&u, err);
-    options->flash->power = NULL;
+    power_ignore(options->flash);
     if (options->flash->dead) {
-        power_failed(&u);
+        out->end = UPGRADE_NO_POWER;
+        power_failed_at(&options->faults, out->found, sizeof out->found);
         return ESPIMAGE_OK;
     }
     return code;

@@ -4,41 +4,12 @@
 #ifndef DEVICE_UPGRADE_H
 #define DEVICE_UPGRADE_H
 
-#include "device/flash.h"
+#include "device/faults.h"
 #include "device/target.h"
 #include "ota/client.h"
 
 #include <netinet/in.h>
 #include <stdatomic.h>
-
-enum upgrade_cut {
-    CUT_NEVER,
-    CUT_WRITE, /* after so many bytes of the image */
-    CUT_ERASE, /* before this sector erase, the first is 0 */
-    CUT_FLAG   /* while the slot to boot is saved: see enum upgrade_flag_step */
-};
-
-/* For CUT_FLAG: where in the SDK's save, see save.h. */
-enum upgrade_flag_step {
-    FLAG_BEFORE_RECORD_ERASE,
-    FLAG_AFTER_RECORD_ERASE,
-    FLAG_HALF_RECORD,
-    FLAG_AFTER_RECORD,
-    FLAG_AFTER_SELECTOR_ERASE,
-    FLAG_HALF_SELECTOR,
-    FLAG_AFTER_SELECTOR,
-    FLAG_STEPS
-};
-
-struct upgrade_faults {
-    enum upgrade_cut cut;
-    uint32_t cut_at;
-    bool drops;
-    uint32_t drop_after; /* bytes of the body after which the device closes the connection */
-    bool flips;
-    uint32_t flip;  /* of the byte at this offset of the image, bit `flip` modulo 8 */
-    uint32_t stall; /* seconds for which it stops reading, in the middle */
-};
 
 /* A line for the log. */
 typedef void upgrade_say(void *context, const char *line);
@@ -53,7 +24,7 @@ struct upgrade_options {
     uint16_t mss;
     uint32_t speed;
     uint32_t seconds;
-    struct upgrade_faults faults;
+    struct faults faults;
     atomic_bool *stop; /* set, and stop_fd readable: give up */
     int stop_fd;
     atomic_uint *progress; /* body bytes so far */

@@ -45,6 +45,17 @@ static void test_running(void **state)
     assert_mentions(ask(&view, "GET /?x=1 HTTP/1.1\r\n\r\n"), "200 OK");
 }
 
+static void test_without_a_trigger(void **state)
+{
+    (void)state;
+    char out[PAGE_ROOM];
+    struct device_view view = usual();
+    (void)page_answer(&view, "GET / HTTP/1.1\r\n\r\n", NULL, out);
+    assert_mentions(out, "build 7 runs in slot user2");
+    assert_mentions(out, "uploaded to /flash/upload");
+    assert_silent(out, "begin update");
+}
+
 static void test_updating(void **state)
 {
     (void)state;
@@ -99,6 +110,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running),
+        cmocka_unit_test(test_without_a_trigger),
         cmocka_unit_test(test_updating),
         cmocka_unit_test(test_last_failure_is_escaped_and_bounded),
         cmocka_unit_test(test_other_requests),
