@@ -278,6 +278,15 @@ static enum espimage_code take(struct store *store, int number, const struct fil
     return ESPIMAGE_OK;
 }
 
+/* The file cannot be read now, for want of a descriptor or because a program has just opened it for
+ * writing, but it has not changed: the image that was made of it is right. */
+static bool is_current(const struct store *store, int number, const struct file *f)
+{
+    const struct slot *slot = &store->slots[number - 1];
+    return slot->current != NULL && slot->current->snapshot.path == f->watch.path &&
+           f->watch.presence == FILE_PRESENT && file_status_same(&f->watch.status, &slot->seen);
+}
+
 /* With `reading` held nothing else writes the assignment: it is read without the lock. */
 static enum espimage_code convert(struct store *store, int number, double now, bool *unsettled,
                                   struct espimage_notes *notes, struct espimage_error *err)
@@ -289,7 +298,9 @@ static enum espimage_code convert(struct store *store, int number, double now, b
     struct elf_file elf;
     enum espimage_code code = read_elf(f, now, &elf, unsettled, err);
     if (code != ESPIMAGE_OK) {
-        return error_in_file(err, f->watch.path);
+        bool current = is_current(store, number, f);
+        *unsettled = *unsettled && !current;
+        return current ? ESPIMAGE_OK : error_in_file(err, f->watch.path);
     }
     options.map = a->map;
     options.app = (uint8_t)number;

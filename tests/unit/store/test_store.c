@@ -229,6 +229,26 @@ static void test_missing_file_is_waited_for_once(void **state)
     snapshot_release(get());
 }
 
+/* A program that has only opened it has changed nothing; nor does it matter that it cannot be read
+ * again while it is unchanged. */
+static void test_image_outlives_a_file_that_is_busy(void **state)
+{
+    (void)state;
+    const struct snapshot *first = get();
+    int fd = open(path, O_WRONLY);
+    assert_true(fd >= 0);
+    const struct snapshot *second = get();
+    assert_ptr_equal(first, second);
+    assert_int_equal(write(fd, "\x7F", 1), 1);
+    const struct snapshot *third = NULL;
+    struct espimage_error err;
+    bool unsettled = false;
+    assert_code(ESPIMAGE_ERR_IO, try_get(&third, &unsettled, &err), &err);
+    assert_int_equal(close(fd), 0);
+    snapshot_release(first);
+    snapshot_release(second);
+}
+
 /* As scp does: the old file, part by part the new one. Every state of it parses. */
 static void test_file_overwritten_in_place_is_not_torn(void **state)
 {
@@ -359,6 +379,7 @@ int main(void)
         EACH(test_broken_and_missing_files),
         EACH(test_old_broken_file_is_no_file_in_the_making),
         EACH(test_missing_file_is_waited_for_once),
+        EACH(test_image_outlives_a_file_that_is_busy),
         EACH(test_file_overwritten_in_place_is_not_torn),
         EACH(test_promises),
         EACH(test_promise_of_a_get),
