@@ -96,6 +96,8 @@ static void print_bash(void)
         "        mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$cur\")\n"
         "    elif [ \"$command\" = completion ]; then\n"
         "        mapfile -t COMPREPLY < <(compgen -W 'bash zsh fish' -- \"$cur\")\n"
+        "    elif [ \"$command\" = push ] && [ \"${cur:0:1}\" = @ ]; then\n"
+        "        mapfile -t COMPREPLY < <(compgen -f -P @ -- \"${cur:1}\")\n"
         "    else\n"
         "        mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
         "    fi\n"
@@ -166,7 +168,11 @@ static void print_zsh(void)
                  "    (( CURRENT-- ))\n"
                  "    case $command in\n");
     for (size_t i = 0; commands[i] != NULL; i++) {
-        (void)printf("        %s)\n            _arguments \\\n", commands[i]->name);
+        (void)printf("        %s)\n", commands[i]->name);
+        if (strcmp(commands[i]->name, "push") == 0) {
+            (void)printf("            compset -P @ && { _files; return }\n");
+        }
+        (void)printf("            _arguments \\\n");
         each_option(commands[i], zsh_option);
         (void)printf("                '*:file:_files'\n            ;;\n");
     }

@@ -11,6 +11,7 @@ extern const struct command cmd_factory;
 extern const struct command cmd_info;
 extern const struct command cmd_maps;
 extern const struct command cmd_probe;
+extern const struct command cmd_push;
 extern const struct command cmd_serve;
 extern const struct command cmd_simulate;
 extern const struct command cmd_verify;

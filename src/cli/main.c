@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 const struct command *const commands[] = {
-    &cmd_serve,  &cmd_probe,   &cmd_simulate, &cmd_convert,    &cmd_info,
-    &cmd_verify, &cmd_factory, &cmd_maps,     &cmd_completion, NULL,
+    &cmd_serve,  &cmd_push,    &cmd_probe, &cmd_simulate,   &cmd_convert, &cmd_info,
+    &cmd_verify, &cmd_factory, &cmd_maps,  &cmd_completion, NULL,
 };
 
 static void help(void)

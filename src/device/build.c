@@ -2,41 +2,13 @@
 #include "device/build.h"
 
 #include "base/error.h"
+#include "image/build_number.h"
 #include "image/image_link.h"
 
 #include <espimage/flash_image.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MOST_DIGITS 10
-
-/* The number behind the tag at `at`; its length, or 0 when there is none. */
-static size_t digits_at(const uint8_t *at, const uint8_t *end)
-{
-    size_t count = 0;
-    while (at + count < end && at[count] >= '0' && at[count] <= '9') {
-        count++;
-    }
-    return count <= MOST_DIGITS && at + count < end && at[count] == '\0' ? count : 0;
-}
-
-static bool find_tag(const uint8_t *bytes, size_t size, struct build *out)
-{
-    static const char tag[] = BUILD_TAG;
-    const uint8_t *end = bytes + size;
-    const uint8_t *at = bytes;
-    while ((at = memmem(at, (size_t)(end - at), tag, sizeof tag - 1)) != NULL) {
-        at += sizeof tag - 1;
-        size_t digits = digits_at(at, end);
-        if (digits > 0) {
-            (void)snprintf(out->name, sizeof out->name, "build %.*s", (int)digits,
-                           (const char *)at);
-            return true;
-        }
-    }
-    return false;
-}
 
 static void name_by_crc(const struct espimage_image_view *view, struct build *out)
 {
@@ -75,9 +47,12 @@ void build_identify(const uint8_t *bytes, size_t size, const struct espimage_fla
     struct espimage_image_view view;
     size_t length = espimage_slot_image_size(bytes, size);
     uint8_t slot = slot_at(map, address);
+    char digits[BUILD_DIGITS + 1];
     memset(out, 0, sizeof *out);
     espimage_image_parse(bytes, length > 0 ? length : size, &view);
-    if (!find_tag(bytes + view.irom_offset, view.irom_size, out)) {
+    if (build_number_find(bytes + view.irom_offset, view.irom_size, digits)) {
+        (void)snprintf(out->name, sizeof out->name, "build %s", digits);
+    } else {
         name_by_crc(&view, out);
     }
     /* One beside the slots has no link address that is known. */

@@ -5,10 +5,6 @@
 
 #include "device/flash.h"
 
-/* In the flash part of an image, with a decimal number and a NUL behind it. The example firmware
- * has it. */
-#define BUILD_TAG "espimagetool-build="
-
 struct build {
     char name[24];     /* "build 7", or "image 1A2B3C4D": the CRC */
     char trouble[160]; /* why its code cannot run at this address; or "" */

@@ -11,7 +11,7 @@ import image
 from device import Device
 from tool import IO, OK, PROGRAM, USAGE, Hex, Maybe, assert_refused, assert_shape
 
-COMMANDS = ["serve", "probe", "simulate", "convert", "info", "verify", "factory", "maps",
+COMMANDS = ["serve", "push", "probe", "simulate", "convert", "info", "verify", "factory", "maps",
             "completion"]
 
 
@@ -44,7 +44,8 @@ def test_eighty_columns(tool, line):
     assert not too_long, "\n" + "\n".join(too_long)
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("serve", "probe", "simulate")])
+@pytest.mark.parametrize("command", [c for c in COMMANDS
+                                     if c not in ("serve", "push", "probe", "simulate")])
 def test_example_works(tool, firmware, command):
     firmware.copy("1MB.app1", tool.cwd / "app1.elf")
     firmware.copy("1MB.app2", tool.cwd / "app2.elf")

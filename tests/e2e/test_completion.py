@@ -13,7 +13,7 @@ import pytest
 
 from tool import PROGRAM
 
-COMMANDS = ["serve", "probe", "simulate", "convert", "info", "verify", "factory", "maps",
+COMMANDS = ["serve", "push", "probe", "simulate", "convert", "info", "verify", "factory", "maps",
             "completion"]
 SHELLS = {"bash": ["bash", "-n"], "zsh": ["zsh", "-n"], "fish": ["fish", "--no-execute"]}
 
@@ -111,6 +111,8 @@ def test_bash(tool, script):
     assert "my app.elf" in complete("convert", "")
     assert complete("convert", "my") == ["my app.elf"]
     assert complete("info", "--json", "nothing") == []
+    assert complete("push", "--canary", "2", "@bo") == ["@boot.bin"]
+    assert complete("push", "bo") == ["boot.bin"]
     for command in COMMANDS:
         for option, values in option_help(tool, command).items():
             if values:

@@ -138,6 +138,11 @@ def device_dump(folder):
     return path
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
 def test_json_fields(workshop, tmp_path):
     documents = {
         "convert": [json_of("convert", "--json", "--out-dir", tmp_path, "app1.elf", "missing.elf",
@@ -154,6 +159,8 @@ def test_json_fields(workshop, tmp_path):
         "verify": [json_of("verify", "--json", "app1.elf", "flash.bin", "missing.elf",
                            cwd=workshop, status=1)],
         "maps": [json_of("maps", "--json", cwd=workshop)],
+        "push": [json_of("push", "--json", "--via", f"tcp:{free_port()}", "--port", free_port(),
+                         "127.0.0.1", "app1.elf", cwd=workshop, status=75)],
         "probe": [probe_document(workshop)],
         "simulate": [simulate_document(workshop),
                      json_of("simulate", "--json", "--resets", "2", "--load", "app1.elf",

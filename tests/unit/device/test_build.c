@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "device/build.h"
+#include "image/build_number.h"
 
 #include <string.h>
 
