@@ -156,7 +156,9 @@ static void outcome_text(const struct flash_boot *boot, const char *loader)
                      boot->address, loader);
         return;
     case FLASH_BOOT_MAP_REFUSED:
-        (void)printf("  runs       nothing: %s says 'flash map not support'\n", loader);
+        (void)printf("  runs       nothing: %s says 'flash map not support'; set "
+                     "another map in its header\n",
+                     loader);
         return;
     case FLASH_BOOT_UNKNOWN: return;
     }
@@ -194,6 +196,9 @@ static void boot_text(const struct info_flash *dump, const struct flash_boot *bo
                                                : "a bootloader like boot 1.6",
         boot->version != ESPIMAGE_BOOT_UNKNOWN ? espimage_boot_version_name(boot->version) : "");
     outcome_text(boot, loader);
+    if (boot->outcome == FLASH_BOOT_MAP_REFUSED) {
+        return;
+    }
     map_text(boot, loader);
     if (boot->selected == 0) {
         (void)printf("  selected   %s\n",
@@ -251,9 +256,10 @@ static json_t *boot_json(const struct info_flash *dump, const struct flash_boot 
         "outcome", outcomes[boot->outcome], "runs", slot_or_null(boot->runs), "selected",
         slot_or_null(boot->selected), "failed", boot->failed, "saves",
         boot->parameters.saved ? json_integer((json_int_t)boot->parameters.saves) : json_null(),
-        "next_request", json_sprintf("/%s.bin", slot_name(boot->asks)), "networks",
+        "next_request",
+        boot->asks != 0 ? json_sprintf("/%s.bin", slot_name(boot->asks)) : json_null(), "networks",
         (json_int_t)boot->networks);
-    if (dump->secrets) {
+    if (dump->secrets && boot->sectors != 0) {
         json_t *list = json_array();
         secrets_each(dump->bytes + boot->sectors + ESPIMAGE_COPY_OFFSET(boot->parameters.current),
                      add_secret, list);

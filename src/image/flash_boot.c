@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "image/boot_image.h"
+#include "image/image_format.h"
 #include "image/image_link.h"
 
 #include <stdio.h>
@@ -101,8 +102,41 @@ static void read_record(const uint8_t *bytes, struct flash_boot *out)
     case ESPIMAGE_CHOSEN_NEVER_WRITTEN: break;
     }
     out->failed = out->selected != 0 && record->failed;
-    out->asks = (uint8_t)(3 - espimage_sdk_running(record));
     out->networks = count_networks(sectors + ESPIMAGE_COPY_OFFSET(out->parameters.current));
+}
+
+/* The SDK reads the record after the bootloader, which may have changed it. */
+static uint8_t slot_asked_for(const struct dump *d, const struct espimage_boot_choice *choice,
+                              const struct flash_boot *boot)
+{
+    struct espimage_record record = *espimage_record_current(&boot->parameters);
+    uint8_t head[ESPIMAGE_RECORD_HEAD];
+    memcpy(head, record.head, sizeof head);
+    if (boot->map == ESPIMAGE_BOOT_MAP_RIGHT && choice->initialises) {
+        espimage_record_initialise(d->version, head);
+    }
+    if (boot->outcome == FLASH_BOOT_FALLS_BACK) {
+        espimage_record_set_failed(head);
+    }
+    espimage_record_parse(head, &record);
+    return (uint8_t)(3 - espimage_sdk_running(&record));
+}
+
+static void find_outcome(const struct dump *d, const struct espimage_boot_choice *choice,
+                         struct flash_boot *out)
+{
+    if (out->map != ESPIMAGE_BOOT_MAP_RIGHT) {
+        decide(d, 1, true, out);
+        return;
+    }
+    switch (choice->target) {
+    case ESPIMAGE_BOOT_FLAG_ERROR: out->outcome = FLASH_BOOT_FLAG_ERROR; return;
+    case ESPIMAGE_BOOT_AT_ADDRESS:
+        out->outcome = FLASH_BOOT_ADDRESS;
+        out->address = choice->address;
+        return;
+    case ESPIMAGE_BOOT_SLOT: decide(d, choice->slot, choice->fallback, out); return;
+    }
 }
 
 void flash_boot_find(const uint8_t *bytes, size_t size, const struct espimage_flash_view *flash,
@@ -111,6 +145,12 @@ void flash_boot_find(const uint8_t *bytes, size_t size, const struct espimage_fl
     memset(out, 0, sizeof *out);
     out->outcome = FLASH_BOOT_UNKNOWN;
     out->version = espimage_boot_version(bytes, size < ESPIMAGE_SECTOR ? size : ESPIMAGE_SECTOR);
+    if (out->version != ESPIMAGE_BOOT_UNKNOWN && bytes[HEADER_MAGIC] == MAGIC_V1 &&
+        espimage_boot_map(out->version, MAP_CODE(bytes[HEADER_SIZE_FREQ])) ==
+            ESPIMAGE_BOOT_MAP_REFUSED) {
+        out->outcome = FLASH_BOOT_MAP_REFUSED;
+        return;
+    }
     if (flash->layout != ESPIMAGE_FLASH_SDK || flash->map == NULL || flash->map->half == 0 ||
         flash->map->flash_size > size) {
         return;
@@ -124,18 +164,6 @@ void flash_boot_find(const uint8_t *bytes, size_t size, const struct espimage_fl
     struct espimage_boot_choice choice =
         espimage_boot_choose(dump.version, espimage_record_current(&out->parameters));
     out->map = espimage_boot_map(dump.version, flash->map->code);
-    switch (out->map) {
-    case ESPIMAGE_BOOT_MAP_REFUSED: out->outcome = FLASH_BOOT_MAP_REFUSED; return;
-    case ESPIMAGE_BOOT_MAP_AS_512KB:
-    case ESPIMAGE_BOOT_MAP_STAYS_IN_USER1: decide(&dump, 1, true, out); return;
-    case ESPIMAGE_BOOT_MAP_RIGHT: break;
-    }
-    switch (choice.target) {
-    case ESPIMAGE_BOOT_FLAG_ERROR: out->outcome = FLASH_BOOT_FLAG_ERROR; return;
-    case ESPIMAGE_BOOT_AT_ADDRESS:
-        out->outcome = FLASH_BOOT_ADDRESS;
-        out->address = choice.address;
-        return;
-    case ESPIMAGE_BOOT_SLOT: decide(&dump, choice.slot, choice.fallback, out);
-    }
+    find_outcome(&dump, &choice, out);
+    out->asks = slot_asked_for(&dump, &choice, out);
 }

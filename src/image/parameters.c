@@ -54,12 +54,18 @@ static enum espimage_boot_mode mode_of(uint8_t byte)
     return (byte & MODE_NORMAL) != 0 ? ESPIMAGE_BOOT_NORMAL : ESPIMAGE_BOOT_ENHANCE;
 }
 
+/* The low nibble of byte 0 is the slot, and no bit notes a failure. */
+static bool is_plain(uint8_t version)
+{
+    return version == ESPIMAGE_BOOT_1_2 || version == VERSION_NONE;
+}
+
 void espimage_record_parse(const uint8_t head[ESPIMAGE_RECORD_HEAD], struct espimage_record *out)
 {
     memcpy(out->head, head, sizeof out->head);
     out->chosen = (enum espimage_chosen)(head[0] & CHOSEN_MASK);
-    out->failed = (head[0] & NOT_FAILED) == 0;
     out->version = head[1] & VERSION_MASK;
+    out->failed = (head[0] & NOT_FAILED) == 0 && !is_plain(out->version);
     out->mode = mode_of(head[1]);
     out->test_address = get_le24(head + TEST_OFFSET);
     out->enhance_address = get_le24(head + ENHANCE_OFFSET);
@@ -89,11 +95,6 @@ void espimage_record_set_failed(uint8_t head[ESPIMAGE_RECORD_HEAD])
 
 /* Records of boot 1.2, and those that no bootloader has written, have only a slot in their low
  * nibble. */
-static bool is_plain(uint8_t version)
-{
-    return version == ESPIMAGE_BOOT_1_2 || version == VERSION_NONE;
-}
-
 void espimage_record_choose_other(uint8_t head[ESPIMAGE_RECORD_HEAD])
 {
     if (is_plain(head[1] & VERSION_MASK)) {
