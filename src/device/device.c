@@ -422,10 +422,14 @@ static enum espimage_code receive(struct device *d, struct receive_result *out,
     if (code == ESPIMAGE_OK && out->end != RECEIVE_NO_POWER) {
         code = look_at_slots(d, err);
     }
+    /* With the answer the client may come with the next one. */
+    (void)pthread_mutex_lock(&d->lock);
+    d->uploading = false;
+    (void)pthread_mutex_unlock(&d->lock);
     if (code == ESPIMAGE_OK && answers) {
-        send_answer(d, upload->fd, &out->answer);
+        send_answer(d, options.fd, &out->answer);
     }
-    (void)close(upload->fd);
+    (void)close(options.fd);
     return code;
 }
 
@@ -444,7 +448,6 @@ static enum after upload(struct device *d)
     struct espimage_error err;
     enum espimage_code code = receive(d, &result, &err);
     (void)pthread_mutex_lock(&d->lock);
-    d->uploading = false;
     d->seconds += result.seconds;
     (void)pthread_mutex_unlock(&d->lock);
     if (code != ESPIMAGE_OK) {
