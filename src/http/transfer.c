@@ -13,6 +13,9 @@
 /* The kernel's names, which netinet/tcp.h has; linux/tcp.h, with all of tcp_info, has not. */
 enum { TIME_WAIT = 6, CLOSE = 7, CLOSE_WAIT = 8, LAST_ACK = 9, CLOSING = 11 };
 
+/* By then most fast clients have everything and are gone: one poll ends the connection, and the
+ * loop never gets to know of it, or has only what the acceptor asked for. */
+#define FIRST_POLL_SECONDS 0.005
 /* Events say what happens; this finds who has stalled. */
 #define POLL_SECONDS 8.0
 /* Without memory for events. */
@@ -29,8 +32,8 @@ struct transfer_step transfer_step(enum conn_state state, const struct transfer_
         step.next = over ? CONN_CLOSED : CONN_LINGERING;
     } else if (f->delivered) {
         step.outcome = TRANSFER_COMPLETE;
-        step.shut_down = state != CONN_SENT && !f->reset;
         step.next = f->reset || f->peer_closed ? CONN_CLOSED : CONN_LINGERING;
+        step.shut_down = state != CONN_SENT && step.next == CONN_LINGERING;
     } else if (f->reset) {
         step = (struct transfer_step){CONN_CLOSED, TRANSFER_GONE, false};
     } else if (f->idle > idle_seconds) {
@@ -95,18 +98,18 @@ static void end(struct conn *c, struct transfer *t, enum transfer_outcome outcom
     }
 }
 
-static void watch(struct conn *c)
+static void watch(struct conn *c, struct transfer *t)
 {
-    bool watched = conn_watch(c, EVENTS);
+    t->watched = conn_watch(c, EVENTS);
     double linger = c->state == CONN_LINGERING ? TRANSFER_LINGER_SECONDS : POLL_SECONDS;
-    event_loop_set_timer(c->set->loop, &c->timer, watched ? linger : RETRY_SECONDS);
+    event_loop_set_timer(c->set->loop, &c->timer, t->watched ? linger : RETRY_SECONDS);
 }
 
 /* With TCP_NOTSENT_LOWAT at 1, EPOLLOUT comes once everything has left. */
-static void watch_sent(struct conn *c)
+static void watch_sent(struct conn *c, struct transfer *t)
 {
     set_option(c->fd, TCP_NOTSENT_LOWAT, 1);
-    watch(c);
+    watch(c, t);
 }
 
 void transfer_poll(struct conn *c, struct transfer *t)
@@ -126,8 +129,8 @@ void transfer_poll(struct conn *c, struct transfer *t)
     }
     if (step.next == CONN_CLOSED) {
         conn_close(c);
-    } else if (flushing) {
-        watch_sent(c);
+    } else if (flushing || !t->watched) {
+        watch_sent(c, t);
     } else if (step.outcome != TRANSFER_RUNS) {
         event_loop_set_timer(c->set->loop, &c->timer, TRANSFER_LINGER_SECONDS);
     }
@@ -167,7 +170,7 @@ static void on_event(void *context, uint32_t events)
     }
     if (sending && is_written(t) && !leaving && !t->cut) {
         conn_set_state(c, CONN_FLUSHING);
-        watch_sent(c);
+        watch_sent(c, t);
     } else if (!sending || leaving || t->cut) {
         transfer_poll(c, t);
     }
@@ -181,9 +184,6 @@ static void on_timer(void *context)
         write_some(c, t);
     }
     event_loop_set_timer(c->set->loop, &c->timer, POLL_SECONDS);
-    if (!c->in_loop) {
-        watch(c);
-    }
     transfer_poll(c, t);
 }
 
@@ -212,12 +212,15 @@ void transfer_start(struct conn *c, struct transfer *t, const char *header, size
         t->end = t->at; /* never the image without its header */
     }
     write_some(c, t);
-    conn_discard_input(c);
-    if (is_written(t)) {
-        conn_set_state(c, CONN_FLUSHING);
-        watch_sent(c);
+    if (!is_written(t)) {
+        watch(c, t);
+        return;
+    }
+    conn_set_state(c, CONN_FLUSHING);
+    if (t->prompt) {
+        watch_sent(c, t);
     } else {
-        watch(c);
+        event_loop_set_timer(c->set->loop, &c->timer, FIRST_POLL_SECONDS);
     }
 }
 
@@ -227,7 +230,7 @@ void transfer_finish(struct conn *c, struct transfer *t)
     conn_set_state(c, CONN_FLUSHING);
     t->expected = UINT64_MAX;
     conn_discard_input(c);
-    watch_sent(c);
+    watch_sent(c, t);
     transfer_poll(c, t);
 }
 

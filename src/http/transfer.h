@@ -59,8 +59,10 @@ struct transfer {
     uint64_t delivered; /* of those */
     double moved;       /* when it last made progress */
     unsigned idle_seconds;
-    bool cut;   /* the socket failed while it was written to */
-    bool ended; /* on_end() was called */
+    bool prompt;  /* the end is noticed at once, not with others some milliseconds later */
+    bool watched; /* the loop reports all that matters to a transfer */
+    bool cut;     /* the socket failed while it was written to */
+    bool ended;   /* on_end() was called */
     /* Called in the connection's thread; `delivered` counts the header too. */
     void (*on_progress)(struct conn *conn, uint64_t delivered); /* when polled; or NULL */
     void (*on_end)(struct conn *conn, uint64_t delivered, enum transfer_outcome outcome);

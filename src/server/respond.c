@@ -124,6 +124,7 @@ static void start(struct conn *conn, const char *header, size_t size)
     struct responder *r = x->responder;
     bool first = atomic_load(&conn->set->open) == 1;
     x->transfer.idle_seconds = r->options.idle_seconds;
+    x->transfer.prompt = r->options.prompt;
     transfer_start(conn, &x->transfer, header, size, unsent_share(r, conn->set));
     if (first) {
         r->options.on_busy(r->options.context);

@@ -23,6 +23,7 @@ struct responder_options {
     const struct host_names *hosts;
     size_t head_size; /* bytes of a request head at most */
     unsigned idle_seconds;
+    bool prompt;        /* ends of connections are noticed at once: there are few places */
     uint16_t extra_mss; /* to keep clear of hazards at, beside the connection's own; or 0 */
     size_t unsent;      /* bytes of one thread's connections that may wait in the kernel */
     /* There are transfers, and were none before. */

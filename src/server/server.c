@@ -31,6 +31,8 @@
 #define ADDRESS_CONNECTIONS 4096
 /* Connections without a complete request may be so many in any case. */
 #define FEW_PENDING 16
+/* With fewer for an address, a place that has become free must not stay taken for a moment. */
+#define MANY_CONNECTIONS 1024
 /* Between two lines about new connections that have to wait. */
 #define EXHAUSTED_SECONDS 60.0
 /* A client may send so many seconds' worth of its rate at once. */
@@ -160,20 +162,21 @@ static enum espimage_code make_workers(struct server *server, struct espimage_er
 static struct responder *make_responder(struct server *server)
 {
     const struct server_options *o = &server->options;
-    const struct responder_options options = {.store = o->store,
-                                              .images = server->images,
-                                              .converter = server->converter,
-                                              .journal = server->journal,
-                                              .rate_limit = server->rate_limit,
-                                              .path_token = o->path_token,
-                                              .hosts = &server->hosts,
-                                              .head_size = o->head_size,
-                                              .idle_seconds = o->idle_seconds,
-                                              .extra_mss = o->extra_mss,
-                                              .unsent =
-                                                  server->limits.unsent / server->limits.processors,
-                                              .on_busy = observer_on_busy,
-                                              .context = server->observer};
+    const struct responder_options options = {
+        .store = o->store,
+        .images = server->images,
+        .converter = server->converter,
+        .journal = server->journal,
+        .rate_limit = server->rate_limit,
+        .path_token = o->path_token,
+        .hosts = &server->hosts,
+        .head_size = o->head_size,
+        .idle_seconds = o->idle_seconds,
+        .prompt = server->address_connections < MANY_CONNECTIONS,
+        .extra_mss = o->extra_mss,
+        .unsent = server->limits.unsent / server->limits.processors,
+        .on_busy = observer_on_busy,
+        .context = server->observer};
     return responder_new(&options);
 }
 
