@@ -659,7 +659,7 @@ void device_reboot(struct device *d, uint32_t milliseconds)
     if (is_up(d)) {
         (void)clock_gettime(CLOCK_MONOTONIC, &d->reboot_at);
         d->reboot_at.tv_nsec += (long)(milliseconds % 1000) * 1000000;
-        d->reboot_at.tv_sec += milliseconds / 1000 + d->reboot_at.tv_nsec / 1000000000;
+        d->reboot_at.tv_sec += (time_t)(milliseconds / 1000) + d->reboot_at.tv_nsec / 1000000000;
         d->reboot_at.tv_nsec %= 1000000000;
         d->reboots = true;
         (void)pthread_cond_signal(&d->wake);
