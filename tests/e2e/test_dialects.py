@@ -272,6 +272,133 @@ def test_libesphttpd_reboots_into_nothing_and_falls_back(start):
     assert builds_that_ran(one.log()) == [(1, 1), (1, 1)]
 
 
+# ---- faults ----
+
+SECTORS = 3  # that the image takes
+
+
+@pytest.mark.parametrize("dialect,case,written", [
+    ("esp-link", "0", 0), ("esp-link", "5001", 5001), ("espruino", "8192", 8192),
+    ("libesphttpd", "5000", 5000), ("esp-link", "erase:0", 0), ("libesphttpd", "erase:1", 4096)])
+def test_power_cut_during_the_upload(start, images, tmp_path, dialect, case, written):
+    """No answer; the old firmware boots again, and takes the update."""
+    one = start(dialect, "--power-cut-at", case)
+    one.wait_for_boot(1, 1)
+    assert one.upload(for_slot(images, dialect, 2, 2)) == (0, "")
+    assert one.wait() == NOT_ALL
+    assert re.search(r"^power cut at ", one.log(), re.M) and "1 dead" in one.log()
+    flash = (tmp_path / "flash.bin").read_bytes()
+    image = images[PROFILES[dialect], 2, 2]
+    assert slot_of(flash, "1MB", 2, SECTORS * 4096) == \
+        image[:written] + b"\xff" * (SECTORS * 4096 - written)
+    two = start(dialect, content=flash)
+    two.wait_for_boot(1, 1)
+    assert two.upload(for_slot(images, dialect, 2, 2)) == (200, "")
+    assert two.reboot()[0] == 200
+    two.wait_for_boot(2, 2)
+
+
+@pytest.mark.parametrize("step,boots", [(0, 1), (3, 1), (6, 2)])
+def test_power_cut_during_the_reboot(start, images, tmp_path, step, boots):
+    one = start("libesphttpd", "--power-cut-at", f"flag:{step}")
+    one.wait_for_boot(1, 1)
+    assert one.upload(bundle(images)) == (200, "")
+    assert one.reboot()[0] == 200
+    assert one.wait() == NOT_ALL
+    two = start("libesphttpd", content=(tmp_path / "flash.bin").read_bytes())
+    two.wait_for_boot(boots, boots)
+    assert two.next() == f"user{3 - boots}.bin"
+
+
+def flipped(images, offset):
+    """--flip-bit for a byte of user2 in a bundle."""
+    return str(40 + len(images["sdk", 2, 1]) + offset)
+
+
+def inner(image):
+    return 16 + struct.unpack_from("<I", image, 12)[0]
+
+
+def test_flipped_bit_that_the_device_notices(start, images):
+    one = start("esp-link", "--flip-bit", "7")
+    one.wait_for_boot(1, 1)
+    assert one.upload(images["sdk", 2, 2]) == (400, "Invalid entry addr\r\n")
+
+
+def test_flipped_bit_that_the_bootloader_notices(start, images):
+    """It boots the old slot, and the device names the same file again."""
+    one = start("libesphttpd", "--flip-bit", flipped(images, inner(images["sdk", 2, 2])))
+    one.wait_for_boot(1, 1)
+    assert one.upload(bundle(images)) == (200, "")
+    assert one.reboot()[0] == 200
+    one.wait_for(r"^firmware: update failed: boot: the new image was not booted$")
+    one.wait_for_boot(1, 1, times=2)
+    assert one.next() == "user2.bin"
+
+
+def test_flipped_bit_that_crashes(start, images):
+    """In the checksum: these devices check no CRC, and the bootloader notices too late."""
+    one = start("libesphttpd", "--flip-bit", flipped(images, len(images["sdk", 2, 2]) - 5))
+    one.wait_for_boot(1, 1)
+    assert one.upload(bundle(images)) == (200, "")
+    assert one.reboot()[0] == 200
+    assert one.wait() == NOT_ALL
+    assert "crashes at every reset" in one.log()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_device_drops_the_connection(start, images, dialect):
+    one = start(dialect, "--drop-after", "4000")
+    one.wait_for_boot(1, 1)
+    assert one.upload(for_slot(images, dialect, 2, 2)) == (0, "")
+    one.wait_for(r"^firmware: upload failed: the device closed the connection after \d+ of \d+ ")
+    assert one.next() == "user2.bin"
+
+
+def test_client_goes_away(start, images):
+    one = start("esp-link")
+    one.wait_for_boot(1, 1)
+    with socket.create_connection(("127.0.0.1", one.page), timeout=20) as s:
+        s.sendall(b"POST /flash/upload HTTP/1.1\r\nContent-Length: 9000\r\n\r\n"
+                  + images["sdk", 2, 2][:3000])
+    one.wait_for(r"^firmware: upload failed: the connection ended after \d+ of 9000 bytes$")
+    assert one.upload(images["sdk", 2, 2]) == (200, "")
+
+
+@pytest.mark.parametrize("args", [("--stall", "1"), ("--speed", "8000")])
+def test_slow_device(start, images, args):
+    """It answers other questions meanwhile."""
+    one = start("esp-link", *args)
+    one.wait_for_boot(1, 1)
+    before = time.monotonic()
+    assert one.upload(images["sdk", 2, 2]) == (200, "")
+    assert time.monotonic() - before >= 0.9
+    assert one.next() == "user2.bin"
+
+
+def test_one_upload_at_a_time(start, images):
+    one = start("esp-link")
+    one.wait_for_boot(1, 1)
+    image = images["sdk", 2, 2]
+    with socket.create_connection(("127.0.0.1", one.page), timeout=20) as s:
+        s.sendall(f"POST /flash/upload HTTP/1.1\r\nContent-Length: {len(image)}\r\n\r\n".encode())
+        one.wait_for(r"^firmware: upload of ")
+        assert one.upload(image) == (0, "")
+        assert one.next() == "user2.bin"
+        s.sendall(image)
+        assert s.recv(100).startswith(b"HTTP/1.0 200 OK")
+
+
+def test_ended_during_an_upload(start, images):
+    one = start("esp-link")
+    one.wait_for_boot(1, 1)
+    with socket.create_connection(("127.0.0.1", one.page), timeout=20) as s:
+        s.sendall(b"POST /flash/upload HTTP/1.1\r\nContent-Length: 9000\r\n\r\n"
+                  + images["sdk", 2, 2][:2000])
+        one.wait_for(r"^firmware: upload of ")
+        assert one.stop() == OK
+
+
 @pytest.mark.parametrize("args,words", [
     (["--web", "esp8266"], ["--web", "esp-link"]),
     (["--web", "esp-link", "--auto"], ["--auto", "tutorial"]),
