@@ -28,6 +28,7 @@ static const struct option_spec push_options[] = {
      "of the image server (default: towards the devices)"},
     {OPT_PROFILE, "profile", NULL, 0, "PROFILE", SLOT_PROFILE_NAMES,
      "whose image to make (default: the transport's)"},
+    {OPT_TAG, "tag", NULL, 0, "TAG", NULL, "of bundles for libesphttpd (default generic)"},
     {OPT_PAGE, "page", NULL, 0, "URL", NULL, "shows the build (default http://{device}/)"},
     {OPT_EXPECT, "expect", NULL, 0, "REGEX", NULL,
      "what only the new one shows (default: its number)"},
@@ -54,6 +55,8 @@ static const struct option_spec fleet_options[] = {
 #define DEFAULT_PARALLEL 32
 #define ASK_SECONDS      20.0
 #define POLL_SECONDS     0.5
+/* esp-link and Espruino restart two seconds after they were told to. */
+#define REBOOT_SECONDS 2.5
 /* What a client may take after the last byte was handed over. */
 #define STOP_SECONDS 2
 /* Between two pictures of the progress on a terminal. */
@@ -63,6 +66,7 @@ struct pushing {
     struct transport transport;
     uint32_t port;
     const char *bind;
+    const char *tag;
     const char *page;
     const char *expect;
     const char *state_path;
@@ -137,12 +141,20 @@ static enum espimage_code fleet_option(struct pushing *p, enum option_id id, con
 static enum espimage_code page_option(const char *value, const char **out,
                                       struct espimage_error *err)
 {
-    static const char start[] = "http://{device}";
-    const char *rest = value + sizeof start - 1;
-    if (strncmp(value, start, sizeof start - 1) != 0 || strchr("/:", *rest) == NULL ||
-        strlen(value) > 600 || strpbrk(value, " \t\r\n") != NULL) {
+    if (!transport_url_is_good(value)) {
         error_found(err, ESPIMAGE_ERR_USAGE, "'%s' is not a page of a device", value);
         return error_wanted(err, "http://{device}[:PORT]/[PATH]");
+    }
+    *out = value;
+    return ESPIMAGE_OK;
+}
+
+static enum espimage_code tag_option(const char *value, const char **out,
+                                     struct espimage_error *err)
+{
+    if (strlen(value) >= TRANSPORT_BUNDLE_TAG) {
+        error_found(err, ESPIMAGE_ERR_USAGE, "'%s' is too long", value);
+        return error_wanted(err, "up to %d characters", TRANSPORT_BUNDLE_TAG - 1);
     }
     *out = value;
     return ESPIMAGE_OK;
@@ -159,6 +171,7 @@ static enum espimage_code set_option(void *context, enum option_id id, const cha
     case OPT_PROFILE:
         p->profile_given = true;
         return profile_option(value, &p->images.elfs.profile, err);
+    case OPT_TAG: return tag_option(value, &p->tag, err);
     case OPT_PAGE: return page_option(value, &p->page, err);
     case OPT_EXPECT: p->expect = value; return ESPIMAGE_OK;
     case OPT_FORCE: p->rules.force = true; return ESPIMAGE_OK;
@@ -342,6 +355,7 @@ static enum espimage_code prepare(struct pushing *p, struct espimage_error *err)
         .rules = p->rules,
         .fleet = p->fleet,
         .images = {p->images.images[0], p->images.images[1]},
+        .bundle = p->images.bundle,
         .changed = on_changed,
         .context = p,
     };
@@ -358,7 +372,7 @@ static enum espimage_code prepare(struct pushing *p, struct espimage_error *err)
     if (code == ESPIMAGE_OK && p->state_path != NULL) {
         code = journal_open(&p->journal, p->state_path, p->images.names, err);
     }
-    if (code == ESPIMAGE_OK && !p->transport.kind->posts) {
+    if (code == ESPIMAGE_OK && !p->rules.posts) {
         code = start_server(p, err);
     }
     return code;
@@ -422,7 +436,7 @@ static enum espimage_code expect(struct pushing *p, struct espimage_error *err)
         error_found(err, ESPIMAGE_ERR_USAGE, "--expect: the image names no build number");
         return error_advice(err, "give a text that only the new build shows");
     }
-    p->rules.inspects = given && (!p->transport.kind->posts || p->page != NULL);
+    p->rules.inspects = given && (!p->rules.posts || p->page != NULL);
     if (p->page == NULL) {
         p->page = "http://{device}/";
     }
@@ -443,17 +457,19 @@ static int check_and_push(struct pushing *p, char **words, size_t count)
     if (p->resume && p->state_path == NULL) {
         return usage_error("push: --resume needs --state");
     }
+    p->rules.posts = p->transport.kind->trigger == TRIGGER_NONE;
+    p->rules.reboot = REBOOT_SECONDS;
     if (!p->profile_given) {
         p->images.elfs.profile = p->transport.kind->profile;
     }
     if (collect(p, words, devices, &err) != ESPIMAGE_OK) {
         return print_error(&err);
     }
-    int status = push_images_load(&p->images, p->transport.kind, words + devices, count - devices);
+    int status =
+        push_images_load(&p->images, p->transport.kind, p->tag, words + devices, count - devices);
     if (status != 0) {
         return status;
     }
-    p->rules.posts = p->transport.kind->posts;
     p->rules.ask = p->timeout < ASK_SECONDS ? p->timeout : ASK_SECONDS;
     p->rules.whole = p->timeout;
     p->rules.settle = p->settle;
@@ -465,6 +481,7 @@ static int check_and_push(struct pushing *p, char **words, size_t count)
 static int run(const struct command *self, int argc, char **argv)
 {
     struct pushing p = {.port = DEFAULT_PORT,
+                        .tag = "generic",
                         .timeout = 300,
                         .proof = 60,
                         .settle = 10,

@@ -78,6 +78,7 @@ enum option_id {
     OPT_STALL,
     OPT_STATE,
     OPT_STOP_AFTER,
+    OPT_TAG,
     OPT_TIME,
     OPT_TRIGGER_PORT,
     OPT_UPDATES,

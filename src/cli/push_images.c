@@ -5,6 +5,7 @@
 #include "cli/output.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int not_accepted(const char *path, const struct espimage_verdict *verdict,
@@ -81,14 +82,35 @@ static int compare_builds(struct push_images *p)
     return 0;
 }
 
-int push_images_load(struct push_images *p, const struct transport_kind *kind, char **paths,
-                     size_t count)
+static int make_bundle(struct push_images *p, const char *tag)
+{
+    const struct push_image *one = &p->images[0];
+    const struct push_image *two = &p->images[1];
+    struct espimage_error err;
+    if (one->data == NULL || two->data == NULL) {
+        return usage_error("push: libesphttpd writes a plain image over the slot that runs: give "
+                           "both ELFs, for a bundle");
+    }
+    p->bundle.data =
+        transport_bundle(one->data, one->size, two->data, two->size, tag, &p->bundle.size);
+    if (p->bundle.data == NULL) {
+        error_no_memory(&err);
+        return print_error(&err);
+    }
+    return 0;
+}
+
+int push_images_load(struct push_images *p, const struct transport_kind *kind, const char *tag,
+                     char **paths, size_t count)
 {
     int status = load_elfs(p, paths, count);
     for (int slot = 1; slot <= 2 && status == 0; slot++) {
         if (store_path(p->elfs.store, slot) != NULL) {
             status = load_slot(p, kind, slot);
         }
+    }
+    if (status == 0 && kind->bundle) {
+        status = make_bundle(p, tag);
     }
     if (status != 0) {
         return status;
@@ -101,6 +123,7 @@ int push_images_load(struct push_images *p, const struct transport_kind *kind, c
 
 void push_images_free(struct push_images *p)
 {
+    free((void *)(uintptr_t)p->bundle.data);
     snapshot_release(p->snapshots[0]);
     snapshot_release(p->snapshots[1]);
     serve_elfs_free(&p->elfs);

@@ -11,14 +11,15 @@ struct push_images {
     struct serve_elfs elfs; /* the caller fills in its settings */
     const struct snapshot *snapshots[2];
     struct push_image images[2];
+    struct push_image bundle;        /* of both; owned; made for a transport that wants one */
     char names[2 * SHA256_TEXT + 2]; /* their checksums: which images these are */
     char build[BUILD_DIGITS + 1];    /* that both name; "" */
 };
 
 /* 0, or an exit status with everything said: an ELF that cannot be converted, an image that a
  * device would refuse, two ELFs of different builds. */
-int push_images_load(struct push_images *images, const struct transport_kind *kind, char **paths,
-                     size_t count);
+int push_images_load(struct push_images *images, const struct transport_kind *kind, const char *tag,
+                     char **paths, size_t count);
 void push_images_free(struct push_images *images);
 
 #endif

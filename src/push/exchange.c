@@ -44,10 +44,6 @@ static void end(struct exchange *x, enum exchange_end how, int error)
     x->told(x->context);
 }
 
-static void broke_off(struct exchange *x, int error)
-{
-    end(x, x->connected ? EXCHANGE_BROKE_OFF : EXCHANGE_NO_CONNECTION, error);
-}
 
 static void moved(struct exchange *x, double seconds)
 {
@@ -94,6 +90,12 @@ static bool is_complete(const struct exchange *x)
 }
 
 /* ---- moving on ---- */
+
+/* A device that refuses may answer and reset the connection before all is sent. */
+static void broke_off(struct exchange *x, int error)
+{
+    end(x, header_end(x) != NULL ? EXCHANGE_ANSWERED : EXCHANGE_BROKE_OFF, error);
+}
 
 static bool all_acknowledged(const struct exchange *x)
 {

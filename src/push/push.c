@@ -2,6 +2,8 @@
 #include "push/push.h"
 
 #include "base/clock.h"
+#include "base/text.h"
+#include "push/command.h"
 #include "push/exchange.h"
 #include "push/inbox.h"
 
@@ -20,12 +22,16 @@
 /* A trigger's connection is held so long, unless the device closes it. */
 #define TRIGGER_SECONDS 2
 #define RETRY_SECONDS   1
+/* A device that takes an image erases and writes flash in between. */
+#define POST_SECONDS    20
+#define COMMAND_SECONDS 60
 #define REQUEST         1024
 
 struct active {
     struct push_device device;
     struct push *push;
     struct exchange exchange;
+    struct command_run command;
     enum push_action doing; /* what the exchange is for */
     bool told_connected;
     double again; /* another attempt begins then; 0: none */
@@ -54,6 +60,19 @@ static struct sockaddr_in address_of(const struct active *a, uint16_t port)
 {
     return (struct sockaddr_in){
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = a->device.at->ip};
+}
+
+static void begin_post(struct active *a, const char *head, const struct push_image *image)
+{
+    const struct transport *via = &a->push->options.transport;
+    const struct exchange_request request = {.to = address_of(a, via->port),
+                                             .head = head,
+                                             .body = image->data,
+                                             .body_size = image->size,
+                                             .piece = via->kind->piece,
+                                             .connect = CONNECT_SECONDS,
+                                             .idle = POST_SECONDS};
+    exchange_begin(&a->exchange, &request);
 }
 
 static void begin_exchange(struct active *a, uint16_t port, const char *head, double idle)
@@ -103,6 +122,195 @@ static void on_shown(struct active *a)
     step(a, &e);
 }
 
+/* ---- devices that fetch the image ---- */
+
+static void trigger(struct active *a)
+{
+    const struct transport *via = &a->push->options.transport;
+    char head[REQUEST];
+    const char *path = "/";
+    switch (via->kind->trigger) {
+    case TRIGGER_REQUEST: {
+        uint16_t port = split_page(via->url, &path);
+        (void)snprintf(head, sizeof head,
+                       "%s %.700s HTTP/1.0\r\nHost: %s\r\n%sConnection: close\r\n\r\n", via->method,
+                       path, a->device.at->address,
+                       strcmp(via->method, "POST") == 0 ? "Content-Length: 0\r\n" : "");
+        begin_exchange(a, port, head, IDLE_SECONDS);
+        break;
+    }
+    case TRIGGER_COMMAND:
+        command_begin(&a->command, via->command, a->device.at->address, COMMAND_SECONDS);
+        break;
+    default: begin_exchange(a, via->port, "", TRIGGER_SECONDS); break;
+    }
+}
+
+static void not_triggered(struct active *a, enum push_failure failure, const char *reason)
+{
+    const struct push_event e = {
+        .kind = PUSH_EVENT_NOT_TRIGGERED, .failure = failure, .reason = reason};
+    step(a, &e);
+}
+
+static bool means_busy(int status)
+{
+    return status == 409 || status == 423 || status == 429 || status == 503;
+}
+
+/* A device that begins at once may not get round to an answer. */
+static void on_trigger_answer(struct active *a)
+{
+    const struct push_event triggered = {.kind = PUSH_EVENT_TRIGGERED};
+    char why[PUSH_REASON];
+    const char *body = NULL;
+    int status = exchange_status(&a->exchange, &body);
+    if (a->exchange.end == EXCHANGE_NO_CONNECTION) {
+        not_triggered(a, PUSH_FAILED_CONNECT, exchange_why(&a->exchange, why, sizeof why));
+    } else if (a->exchange.end == EXCHANGE_ANSWERED && status >= 400) {
+        (void)snprintf(why, sizeof why, "the trigger was answered with status %d", status);
+        not_triggered(a, means_busy(status) ? PUSH_FAILED_BUSY : PUSH_FAILED_REFUSED, why);
+    } else if (a->exchange.end != EXCHANGE_OPEN) {
+        step(a, &triggered);
+    }
+}
+
+static void on_command(void *context)
+{
+    const struct push_event triggered = {.kind = PUSH_EVENT_TRIGGERED};
+    struct active *a = context;
+    char why[PUSH_REASON];
+    if (a->command.status == 0) {
+        step(a, &triggered);
+    } else if (a->command.status > 0) {
+        (void)snprintf(why, sizeof why, "the command ended with status %d", a->command.status);
+        not_triggered(a, PUSH_FAILED_REFUSED, why);
+    } else {
+        (void)snprintf(why, sizeof why, "the command: %s", strerror(a->command.error));
+        not_triggered(a, PUSH_FAILED_REFUSED, why);
+    }
+}
+
+/* ---- devices that the image is posted to ---- */
+
+static void ask(struct active *a)
+{
+    char head[REQUEST];
+    (void)snprintf(head, sizeof head,
+                   "GET /flash/next HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n",
+                   a->device.at->address);
+    begin_exchange(a, a->push->options.transport.port, head, IDLE_SECONDS);
+}
+
+/* The status and the first words of an answer that is not what was wanted. */
+static void quote(const struct active *a, const char *request, char why[PUSH_REASON])
+{
+    char shown[100];
+    char words[100];
+    const char *body = "";
+    int status = exchange_status(&a->exchange, &body);
+    if (a->exchange.end != EXCHANGE_ANSWERED) {
+        (void)snprintf(why, PUSH_REASON, "%s: %s", request,
+                       exchange_why(&a->exchange, words, sizeof words));
+        return;
+    }
+    (void)snprintf(words, sizeof words, "%.*s", (int)strcspn(body, "\r\n"), body);
+    printable(shown, sizeof shown, words);
+    (void)snprintf(why, PUSH_REASON, "%s: answered with status %d: %s", request, status, shown);
+}
+
+static void on_next(struct active *a)
+{
+    char why[PUSH_REASON];
+    const char *body = "";
+    struct push_event e = {.kind = PUSH_EVENT_WANTS, .failure = PUSH_FAILED_CONNECT};
+    int status = exchange_status(&a->exchange, &body);
+    if (a->exchange.end == EXCHANGE_ANSWERED) {
+        e.slot = status == 200 && strcmp(body, "user1.bin") == 0 ? 1 : 0;
+        e.slot = status == 200 && strcmp(body, "user2.bin") == 0 ? 2 : e.slot;
+        e.failure = PUSH_FAILED_REFUSED;
+    } else if (a->exchange.end == EXCHANGE_BROKE_OFF) {
+        e.failure = PUSH_FAILED_BUSY; /* it serves one client at a time */
+    }
+    if (e.slot == 0) {
+        quote(a, "GET /flash/next", why);
+        e.reason = why;
+    }
+    step(a, &e);
+}
+
+static void post(struct active *a)
+{
+    const struct push_options *o = &a->push->options;
+    int slot = a->device.update.slot;
+    const struct push_image *image = o->transport.kind->bundle ? &o->bundle : &o->images[slot - 1];
+    char head[REQUEST];
+    if (image->data == NULL) {
+        char why[PUSH_REASON];
+        const struct push_event e = {.kind = PUSH_EVENT_NOT_SERVED, .slot = slot, .reason = why};
+        (void)snprintf(why, sizeof why, "the device wants user%d.bin: no ELF for app%d was given",
+                       slot, slot);
+        step(a, &e);
+        return;
+    }
+    (void)snprintf(head, sizeof head,
+                   "POST /flash/upload HTTP/1.1\r\nHost: %s\r\nContent-Length: %zu\r\n"
+                   "Connection: close\r\n\r\n",
+                   a->device.at->address, image->size);
+    begin_post(a, head, image);
+}
+
+static size_t body_sent(const struct exchange *x)
+{
+    return x->sent > x->head_size ? x->sent - x->head_size : 0;
+}
+
+static void on_post(struct active *a)
+{
+    const struct exchange *x = &a->exchange;
+    char why[PUSH_REASON];
+    const char *body = "";
+    struct push_event e = {.kind = PUSH_EVENT_PROGRESS,
+                           .slot = a->device.update.slot,
+                           .sent = body_sent(x),
+                           .size = x->request.body_size};
+    if (x->end != EXCHANGE_OPEN) {
+        /* libesphttpd reports an error with status 200, too. */
+        bool good = x->end == EXCHANGE_ANSWERED && exchange_status(x, &body) == 200 &&
+                    text_find(body, "error") == NULL && e.sent == e.size;
+        e.kind = good ? PUSH_EVENT_TAKEN : PUSH_EVENT_BROKE_OFF;
+        quote(a, "POST /flash/upload", why);
+        e.reason = good ? NULL : why;
+    } else if (e.sent == 0) {
+        return;
+    }
+    step(a, &e);
+}
+
+static void reboot(struct active *a)
+{
+    const struct transport *via = &a->push->options.transport;
+    char head[REQUEST];
+    (void)snprintf(head, sizeof head,
+                   "%s /flash/reboot HTTP/1.1\r\nHost: %s\r\n%sConnection: close\r\n\r\n",
+                   via->kind->reboot, a->device.at->address,
+                   strcmp(via->kind->reboot, "POST") == 0 ? "Content-Length: 0\r\n" : "");
+    begin_exchange(a, via->port, head, IDLE_SECONDS);
+}
+
+/* A device that restarts at once gives no answer; one that refuses says why. */
+static void on_reboot(struct active *a)
+{
+    char why[PUSH_REASON];
+    const char *body = "";
+    struct push_event e = {.kind = PUSH_EVENT_REBOOT_ASKED};
+    if (a->exchange.end == EXCHANGE_ANSWERED && exchange_status(&a->exchange, &body) >= 400) {
+        quote(a, "/flash/reboot", why);
+        e = (struct push_event){.kind = PUSH_EVENT_BROKE_OFF, .reason = why};
+    }
+    step(a, &e);
+}
+
 static void on_trigger(struct active *a)
 {
     char why[PUSH_REASON];
@@ -118,17 +326,28 @@ static void on_trigger(struct active *a)
     }
 }
 
+static void on_end_of_exchange(struct active *a)
+{
+    switch (a->doing) {
+    case PUSH_DO_INSPECT: on_shown(a); break;
+    case PUSH_DO_ASK: on_next(a); break;
+    case PUSH_DO_REBOOT: on_reboot(a); break;
+    default: break;
+    }
+}
+
 static void on_exchange(void *context)
 {
     struct active *a = context;
-    switch (a->doing) {
-    case PUSH_DO_TRIGGER: on_trigger(a); break;
-    case PUSH_DO_INSPECT:
-        if (a->exchange.end != EXCHANGE_OPEN) {
-            on_shown(a);
-        }
-        break;
-    default: break;
+    bool by_request = a->push->options.transport.kind->trigger == TRIGGER_REQUEST;
+    if (a->doing == PUSH_DO_POST) {
+        on_post(a);
+    } else if (a->doing == PUSH_DO_TRIGGER && by_request) {
+        on_trigger_answer(a);
+    } else if (a->doing == PUSH_DO_TRIGGER) {
+        on_trigger(a);
+    } else if (a->exchange.end != EXCHANGE_OPEN) {
+        on_end_of_exchange(a);
     }
 }
 
@@ -157,6 +376,7 @@ static void on_end(struct active *a, double now)
         memcpy(d->build_after, d->build_before, sizeof d->build_after);
     }
     exchange_close(&a->exchange);
+    command_close(&a->command);
     a->doing = PUSH_DO_WAIT;
     if (fleet_end(&p->fleet, (size_t)(a - p->devices), d->update.state)) {
         a->again = now + RETRY_SECONDS;
@@ -172,9 +392,10 @@ static void act(struct active *a, enum push_action action, double now)
     }
     switch (action) {
     case PUSH_DO_INSPECT: inspect(a); break;
-    case PUSH_DO_TRIGGER:
-        begin_exchange(a, a->push->options.transport.port, "", TRIGGER_SECONDS);
-        break;
+    case PUSH_DO_TRIGGER: trigger(a); break;
+    case PUSH_DO_ASK: ask(a); break;
+    case PUSH_DO_POST: post(a); break;
+    case PUSH_DO_REBOOT: reboot(a); break;
     case PUSH_DO_END: on_end(a, now); break;
     default: break;
     }
@@ -276,6 +497,7 @@ struct push *push_new(const struct push_options *options, const struct roster *r
         a->device.at = &roster->devices[i];
         push_update_init(&a->device.update);
         exchange_init(&a->exchange, p->loop, on_exchange, a);
+        command_init(&a->command, p->loop, on_command, a);
     }
     fleet_init(&p->fleet, &options->fleet, p->places, p->count);
     return p;
@@ -289,6 +511,7 @@ void push_free(struct push *p)
     for (size_t i = 0; i < p->count; i++) {
         if (p->devices[i].push != NULL) {
             exchange_close(&p->devices[i].exchange);
+            command_close(&p->devices[i].command);
         }
     }
     free(p->places);
@@ -328,7 +551,8 @@ static int timeout(const struct push *p, double now)
     for (size_t i = 0; i < p->count; i++) {
         const struct active *a = &p->devices[i];
         if (p->places[i].place == FLEET_RUNS) {
-            due = earlier(due, earlier(a->again, earlier(a->device.update.due, a->exchange.due)));
+            due = earlier(due, earlier(a->again, a->device.update.due));
+            due = earlier(due, earlier(a->exchange.due, a->command.due));
         }
     }
     if (due == 0) {
@@ -352,6 +576,7 @@ static void on_timers(struct push *p, double now)
             continue;
         }
         exchange_timer(&a->exchange, now);
+        command_timer(&a->command, now);
         double due = a->device.update.due;
         if (p->places[i].place == FLEET_RUNS && due != 0 && now >= due) {
             step(a, &timer);

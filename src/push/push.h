@@ -32,6 +32,7 @@ struct push_options {
     struct push_rules rules;
     struct fleet_options fleet;
     struct push_image images[2];
+    struct push_image bundle; /* of both, for a transport that wants one */
     /* A device is in another state, or its download went on. Also called before its update begins,
      * in the state PUSH_WAITING: when it returns false nothing begins any more. */
     bool (*changed)(void *context, const struct push_device *device);

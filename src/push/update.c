@@ -265,7 +265,8 @@ static enum push_action after_image(struct push_update *u, const struct push_rul
                                     const struct push_event *e, double now)
 {
     switch (e->kind) {
-    case PUSH_EVENT_REBOOT_ASKED: u->state = PUSH_REBOOTING; return wait_until(u, now + r->poll);
+    case PUSH_EVENT_REBOOT_ASKED: u->state = PUSH_REBOOTING; return wait_until(u, now + r->reboot);
+    case PUSH_EVENT_BROKE_OFF: return r->posts ? end(u, PUSH_REFUSED, e->reason) : PUSH_DO_WAIT;
     case PUSH_EVENT_SHOWN: return seen_after(u, r, e->shown, now);
     case PUSH_EVENT_WANTS: return wants_after(u, r, e->slot, now);
     case PUSH_EVENT_ASKED:

@@ -45,6 +45,7 @@ struct push_rules {
     double whole;  /* for the update, until the device has the image */
     double proof;  /* for the proof, after that */
     double settle; /* the old build may still be seen so long */
+    double reboot; /* before the first look at a device that was told to reboot */
     double poll;   /* between two looks at the device */
 };
 

@@ -8,6 +8,7 @@ import shlex
 import signal
 import socket
 import struct
+import sys
 import threading
 import time
 import xml.etree.ElementTree
@@ -48,9 +49,10 @@ class Workshop:
                 elf.replace(b"espimagetool-build=1\0", b"espimagetool-build=2\0"))
 
     def simulate(self, *args):
-        device = Device("--load", "old1.elf", "--server", f"http://127.0.0.1:{self.server}", *args,
-                        cwd=self.cwd, ports=("--page-port", str(self.page), "--trigger-port",
-                                             str(self.trigger)))
+        pulls = ("--server", f"http://127.0.0.1:{self.server}", "--trigger-port",
+                 str(self.trigger)) if "--web" not in args else ()
+        device = Device("--load", "old1.elf", *pulls, *args, cwd=self.cwd,
+                        ports=("--page-port", str(self.page)))
         self.children.append(device)
         device.wait_for(r"firmware: build 1 runs")
         return device
@@ -254,6 +256,118 @@ def test_unreachable(workshop, tool):
     assert time.monotonic() - began < 20
 
 
+# ---- other transports ----
+
+def push_via(workshop, tool, via, *args, elves=("app1.elf", "app2.elf")):
+    return tool("push", "--json", "--via", via, "--port", str(workshop.server), *QUICK, *args,
+                *elves)
+
+
+@pytest.mark.parametrize("dialect", ["esp-link", "libesphttpd", "espruino"])
+def test_posting(workshop, tool, dialect):
+    fleet = workshop.simulate("--web", dialect, "--devices", "3")
+    via = f"{dialect}:{workshop.page}"
+    result = push_via(workshop, tool, via, "--settle", "10", "127.1.0.1", "127.1.0.2", "127.1.0.3")
+    devices = by_name(result).values()
+    assert [d["state"] for d in devices] == ["switched"] * 3, result
+    assert {d["build_after"] for d in devices} == {"2"} and result.status == OK
+    ran = builds_that_ran(fleet.log())
+    assert ran.count((2, 2)) == 3 and len(ran) == 6
+
+
+def test_a_device_refuses_what_is_posted(workshop, tool):
+    device = workshop.simulate("--web", "esp-link", "--flip-bit", "0")
+    result = push_via(workshop, tool, f"esp-link:{workshop.page}", "127.0.0.1")
+    done = by_name(result)["127.0.0.1"]
+    assert done["state"] == "refused" and "400" in done["reason"], result
+    assert builds_that_ran(device.log()) == [(1, 1)]
+
+
+def test_only_the_slot_that_the_device_names_is_posted(workshop, tool):
+    device = workshop.simulate("--web", "esp-link")
+    result = push_via(workshop, tool, f"esp-link:{workshop.page}", "127.0.0.1",
+                      elves=("app1.elf",))
+    done = by_name(result)["127.0.0.1"]
+    assert done["state"] == "not switched" and "user2.bin" in done["reason"], result
+    assert (done["bytes"], builds_that_ran(device.log())) == (0, [(1, 1)])
+
+
+@pytest.mark.parametrize("answer, state", [
+    (b"HTTP/1.0 200 OK\r\n\r\nuser3.bin", "refused"),
+    (b"HTTP/1.0 200 OK\r\n\r\nuser1.bin, or not", "refused"),
+    (b"HTTP/1.0 404 Not Found\r\n\r\n", "refused"),
+    (b"user1.bin", "refused"),
+    (b"", "busy"),
+])
+def test_a_device_that_names_no_slot_gets_nothing(workshop, tool, answer, state):
+    got = []
+    with socket.create_server(("127.2.0.1", workshop.page)) as listener:
+        def serve():
+            while True:
+                try:
+                    with listener.accept()[0] as s:
+                        got.append(s.recv(65536))
+                        s.sendall(answer)
+                except OSError:
+                    return
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        result = push_via(workshop, tool, f"esp-link:{workshop.page}", "127.2.0.1")
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+    assert by_name(result)["127.2.0.1"]["state"] == state, result
+    assert len(got) == 1 and got[0].startswith(b"GET /flash/next HTTP/1.0\r\n")
+
+
+def test_nothing_starts_when_a_rule_is_broken(workshop, tool):
+    result = push_via(workshop, tool, "espruino", "--profile", "sdk", "127.2.0.1")
+    assert result.status == NOT_ALL and result.out == "" and "Espruino" in result.err, result
+    assert_refused(push_via(workshop, tool, "libesphttpd", "127.2.0.1", elves=("app1.elf",)), USAGE,
+                   "both ELFs")
+
+
+def test_a_request_as_the_trigger(workshop, tool):
+    workshop.simulate()
+    page = f"http://{{device}}:{workshop.page}/"
+    via = f"http://{{device}}:{workshop.trigger}/update"
+    assert push_via(workshop, tool, via, "--page", page, "127.0.0.1").status == OK
+    again = push_via(workshop, tool, f"http:POST http://{{device}}:{workshop.page}/nothing",
+                     "--page", page, "--force", "127.0.0.1")
+    done = by_name(again)["127.0.0.1"]
+    assert done["state"] == "refused" and "status 4" in done["reason"], again
+
+
+def test_a_device_that_says_it_is_busy(workshop, tool):
+    with socket.create_server(("127.2.0.1", workshop.trigger)) as listener:
+        def serve():
+            with listener.accept()[0] as s:
+                s.recv(65536)
+                s.sendall(b"HTTP/1.0 503 Busy\r\n\r\n")
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        result = push_via(workshop, tool, f"http://{{device}}:{workshop.trigger}/", "--page",
+                          f"http://{{device}}:{workshop.page}/", "127.2.0.1")
+        thread.join(10)
+    assert by_name(result)["127.2.0.1"]["state"] == "busy", result
+
+
+def test_a_command_as_the_trigger(workshop, tool):
+    workshop.simulate()
+    page = f"http://{{device}}:{workshop.page}/"
+    (workshop.cwd / "trigger.py").write_text(
+        "import os, socket, sys\n"
+        "assert sys.argv[1] == os.environ['ESPIMAGETOOL_DEVICE']\n"
+        "print('triggering')\n"
+        f"socket.create_connection((sys.argv[1], {workshop.trigger})).close()\n")
+    via = f"exec:{sys.executable} trigger.py {{device}}"
+    result = push_via(workshop, tool, via, "--page", page, "127.0.0.1")
+    assert by_name(result)["127.0.0.1"]["state"] == "switched", result
+    assert "triggering" in result.err
+    result = push_via(workshop, tool, "exec:exit 3", "--page", page, "--force", "127.0.0.1")
+    done = by_name(result)["127.0.0.1"]
+    assert done["state"] == "refused" and "status 3" in done["reason"], result
+
+
 # ---- fleets ----
 
 def test_a_fleet(workshop, tool):
@@ -347,6 +461,10 @@ def test_the_example_of_the_help(workshop, tool):
     (("--batch", "0", "127.0.0.1", "app1.elf"), ("--batch", "devices")),
     (("--stop-after", "101%", "127.0.0.1", "app1.elf"), ("--stop-after",)),
     (("--via", "smoke", "127.0.0.1", "app1.elf"), ("--via", "tcp")),
+    (("--via", "http://example.org/", "127.0.0.1", "app1.elf"), ("--via", "{device}")),
+    (("--via", "tcp:0", "127.0.0.1", "app1.elf"), ("--via", "tcp:PORT")),
+    (("--via", "exec:", "127.0.0.1", "app1.elf"), ("--via", "exec:COMMAND")),
+    (("--tag", "x" * 28, "127.0.0.1", "app1.elf"), ("--tag", "27")),
     (("--page", "http://example.org/", "127.0.0.1", "app1.elf"), ("--page", "{device}")),
     (("--expect", "(", "127.0.0.1", "app1.elf"), ("regular expression",)),
     (("10.0.0.0/8", "app1.elf"), ("10.0.0.0/8",)),

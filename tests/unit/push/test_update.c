@@ -6,13 +6,19 @@
 #include <string.h>
 
 static const struct push_rules pulls = {
-    .inspects = true, .ask = 20, .whole = 300, .proof = 60, .settle = 10, .poll = 1};
+    .inspects = true, .ask = 20, .whole = 300, .proof = 60, .settle = 10, .reboot = 1, .poll = 1};
 static const struct push_rules blind = {
-    .ask = 20, .whole = 300, .proof = 60, .settle = 10, .poll = 1};
-static const struct push_rules forced = {
-    .inspects = true, .force = true, .ask = 20, .whole = 300, .proof = 60, .settle = 10, .poll = 1};
+    .ask = 20, .whole = 300, .proof = 60, .settle = 10, .reboot = 1, .poll = 1};
+static const struct push_rules forced = {.inspects = true,
+                                         .force = true,
+                                         .ask = 20,
+                                         .whole = 300,
+                                         .proof = 60,
+                                         .settle = 10,
+                                         .reboot = 1,
+                                         .poll = 1};
 static const struct push_rules posts = {
-    .posts = true, .ask = 20, .whole = 300, .proof = 60, .settle = 10, .poll = 1};
+    .posts = true, .ask = 20, .whole = 300, .proof = 60, .settle = 10, .reboot = 1, .poll = 1};
 
 /* One step: at a time, an event, and what follows. */
 struct row {
