@@ -50,7 +50,7 @@ static uint32_t content_length(const char *head)
 {
     static const char field[] = "\r\nContent-Length:";
     const char *at = strstr(head, field);
-    long length = at != NULL ? strtol(at + sizeof field - 1, NULL, 10) : 0;
+    long long length = at != NULL ? strtoll(at + sizeof field - 1, NULL, 10) : 0;
     return length > 0 && length <= INT32_MAX ? (uint32_t)length : 0;
 }
 

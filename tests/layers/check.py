@@ -20,10 +20,14 @@ ROOMS = {
     "sandbox": {"base"},
     "server": {"base", "ota", "store", "net", "http", "board", "web", "sandbox"},
     "device": {"base", "image", "ota"},
-    "cli": {"base", "image", "ota", "store", "device"},
+    "push": {"base", "image", "ota", "net"},
+    "cli": {"base", "image", "ota", "store", "device", "push"},
 }
 # Headers of other rooms that a room may include all the same.
-DOORS = {"cli": {"server/server.h", "board/event.h", "board/transfers.h"}}
+DOORS = {
+    "cli": {"server/server.h", "board/event.h", "board/transfers.h"},
+    "push": {"board/event.h"},
+}
 
 # A pattern and the only files in which it may appear.
 OWNERS = {
@@ -33,7 +37,7 @@ OWNERS = {
     r"<zlib\.h>": {"image/checksum.c"},
     r"<nettle/": {"base/secret.c", "base/sha256.c"},
 }
-JANSSON = ("cli/", "board/board_json.c")
+JANSSON = ("cli/", "board/board_json.c", "push/journal.c")
 
 
 def includes(text):
