@@ -18,8 +18,8 @@ struct push_images {
 
 /* 0, or an exit status with everything said: an ELF that cannot be converted, an image that a
  * device would refuse, two ELFs of different builds. */
-int push_images_load(struct push_images *images, const struct transport_kind *kind, const char *tag,
+int push_images_load(struct push_images *p, const struct transport_kind *kind, const char *tag,
                      char **paths, size_t count);
-void push_images_free(struct push_images *images);
+void push_images_free(struct push_images *p);
 
 #endif

@@ -44,7 +44,6 @@ static void end(struct exchange *x, enum exchange_end how, int error)
     x->told(x->context);
 }
 
-
 static void moved(struct exchange *x, double seconds)
 {
     x->limit = now_seconds() + seconds;

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define JOURNAL_LIMIT (256U * 1024U * 1024U)
+#define JOURNAL_LIMIT ((size_t)256 * 1024 * 1024)
 
 static const char *text_of(const json_t *object, const char *key)
 {

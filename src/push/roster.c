@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIST_LIMIT  (1024U * 1024U)
+#define LIST_LIMIT  ((size_t)1024 * 1024)
 #define MOST_BITS   12 /* of a network: 4094 devices */
 #define MAPPED_BITS 96
 

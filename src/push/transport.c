@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define BIT(consumer) (1U << ESPIMAGE_CONSUMER_##consumer)
+#define LONGEST_URL   600
 #define PULLED        (BIT(BOOT) | BIT(OTA2) | BIT(OTA3))
 
 /* Sources: the upgrade pages of esp-link, libesphttpd and Espruino; see ota/upload.h. */
@@ -41,26 +42,27 @@ static bool parse_port(const char *text, uint16_t *port)
     return text[0] >= '0' && text[0] <= '9' && *end == '\0' && number >= 1 && number <= 65535;
 }
 
+/* ":PORT" or nothing, and a path or nothing. */
+static bool port_and_path_are_good(const char *rest)
+{
+    char text[8] = "";
+    uint16_t port = 0;
+    if (*rest != ':') {
+        return *rest == '/' || *rest == '\0';
+    }
+    size_t size = strcspn(rest + 1, "/");
+    if (size >= sizeof text) {
+        return false;
+    }
+    memcpy(text, rest + 1, size);
+    return parse_port(text, &port);
+}
+
 bool transport_url_is_good(const char *url)
 {
     static const char start[] = "http://{device}";
-    const char *rest = url + sizeof start - 1;
-    char port[8] = "";
-    uint16_t number = 0;
-    if (strncmp(url, start, sizeof start - 1) != 0 || strlen(url) > 600 ||
-        strpbrk(url, " \t\r\n") != NULL) {
-        return false;
-    }
-    if (*rest == ':') {
-        size_t size = strcspn(++rest, "/");
-        if (size >= sizeof port) {
-            return false;
-        }
-        memcpy(port, rest, size);
-        rest += size;
-        return parse_port(port, &number);
-    }
-    return *rest == '/' || *rest == '\0';
+    return strncmp(url, start, sizeof start - 1) == 0 && strlen(url) <= LONGEST_URL &&
+           strpbrk(url, " \t\r\n") == NULL && port_and_path_are_good(url + sizeof start - 1);
 }
 
 /* What is behind "http:": a method, or none, and a URL; or the rest of a URL. */
@@ -106,10 +108,11 @@ uint8_t *transport_bundle(const uint8_t *first, size_t first_size, const uint8_t
                           size_t second_size, const char *tag, size_t *size)
 {
     enum { HEADER = 40 };
+    static const uint8_t magic[4] = {'E', 'H', 'U', 'G'};
     *size = HEADER + first_size + second_size;
     uint8_t *bundle = calloc(1, *size);
     if (bundle != NULL) {
-        memcpy(bundle, "EHUG", 4);
+        memcpy(bundle, magic, sizeof magic);
         memcpy(bundle + 4, tag, strnlen(tag, TRANSPORT_BUNDLE_TAG - 1));
         put_le32(bundle + 32, (uint32_t)first_size);
         put_le32(bundle + 36, (uint32_t)second_size);
