@@ -60,6 +60,19 @@ static const struct espimage_flash_map *map_given(struct factory_inputs *in)
     return map;
 }
 
+/* Those that no map would help: of another SDK or chip. */
+static void refuse_foreign(struct factory_inputs *in)
+{
+    for (size_t i = 0; i < in->source_count; i++) {
+        const struct factory_source *s = &in->sources[i];
+        if (s->elf.firmware != NULL && (s->elf.link.app1_maps | s->elf.link.app2_maps) == 0) {
+            struct espimage_error err;
+            espimage_link_refuse(&s->elf.link, in->contents.map, &err);
+            fail(in, &err, s->path);
+        }
+    }
+}
+
 /* The flash map decides how long the flash is: it is never assumed. */
 static void choose_map(struct factory_inputs *in)
 {
@@ -76,6 +89,9 @@ static void choose_map(struct factory_inputs *in)
         }
     }
     in->contents.map = espimage_map_choice_map(&choice, &assumed);
+    if (assumed) {
+        refuse_foreign(in);
+    }
     if (assumed && in->failures->count == 0) {
         error_found(&err, ESPIMAGE_ERR_USAGE, "factory: several flash maps are possible");
         error_advice(&err, "give the one of the device with --flash-size");

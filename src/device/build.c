@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "image/build_number.h"
+#include "image/entry.h"
 #include "image/image_link.h"
 
 #include <espimage/flash_image.h>
@@ -41,6 +42,17 @@ static void check_link(const struct espimage_image_view *view, const struct espi
     }
 }
 
+static void check_entry(const struct espimage_image_view *view, struct build *out)
+{
+    uint32_t word = entry_word(view);
+    if (entry_word_is_literal(word)) {
+        (void)snprintf(out->trouble, sizeof out->trouble,
+                       "the entry point 0x%08X is a literal, 0x%08X, not code: an illegal "
+                       "instruction at every reset",
+                       view->entry, word);
+    }
+}
+
 void build_identify(const uint8_t *bytes, size_t size, const struct espimage_flash_map *map,
                     uint32_t address, struct build *out)
 {
@@ -55,6 +67,7 @@ void build_identify(const uint8_t *bytes, size_t size, const struct espimage_fla
     } else {
         name_by_crc(&view, out);
     }
+    check_entry(&view, out);
     /* One beside the slots has no link address that is known. */
     if (slot != 0) {
         check_link(&view, map, slot, out);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "image/entry.h"
+#include "image/image_format.h"
 
 #include <gelf.h>
 #include <stdlib.h>
@@ -25,7 +26,11 @@ static enum espimage_code check_ident(const uint8_t *bytes, size_t size, struct 
         error_found(err, ESPIMAGE_ERR_ELF, "not an ELF file: it begins with %02X %02X", bytes[0],
                     size > 1 ? bytes[1] : 0);
         error_wanted(err, "7F 45 4C 46");
-        return error_advice(err, "give the ELF that the linker wrote");
+        return error_advice(err,
+                            bytes[0] == MAGIC_V2
+                                ? "it is a ready image: give the ELF that it was made from, or "
+                                  "let a web server serve the file as it is"
+                                : "give the ELF that the linker wrote");
     }
     if (size < sizeof(Elf32_Ehdr)) {
         error_found(err, ESPIMAGE_ERR_ELF, "%zu bytes, too short for an ELF header", size);

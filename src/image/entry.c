@@ -26,6 +26,18 @@ static uint32_t word_at(const espimage_firmware *fw, uint32_t entry)
     return 0;
 }
 
+uint32_t entry_word(const struct espimage_image_view *v)
+{
+    for (size_t i = 0; i < v->segment_count; i++) {
+        const struct espimage_segment *segment = &v->segment[i];
+        if (v->entry >= segment->address && segment->size >= 4 &&
+            v->entry - segment->address <= segment->size - 4) {
+            return get_le32(v->bytes + segment->offset + (v->entry - segment->address));
+        }
+    }
+    return 0;
+}
+
 void entry_judge(const espimage_firmware *fw, const struct entry_symbols *symbols,
                  char doubt[ENTRY_DOUBT_SIZE])
 {

@@ -4,6 +4,7 @@
 #define IMAGE_ENTRY_H
 
 #include <espimage/firmware.h>
+#include <espimage/image.h>
 
 #define ENTRY_DOUBT_SIZE 160
 
@@ -18,6 +19,9 @@ struct entry_symbols {
 /* True when a word is an address between the dport registers and the end of the flash window: a
  * literal rather than code. No function that the compiler makes begins with the bytes of one. */
 bool entry_word_is_literal(uint32_t word);
+
+/* The word that an image loads to its entry; 0, which is no address, when there is none. */
+uint32_t entry_word(const struct espimage_image_view *view);
 
 /* Fills `doubt` with why the entry seems not to be code, or with "". */
 void entry_judge(const espimage_firmware *fw, const struct entry_symbols *symbols,

@@ -169,19 +169,6 @@ static enum espimage_outcome rule_addresses(const struct subject *s, struct espi
     return rule_find(f, ESPIMAGE_PASS, "%zu segments", v->segment_count);
 }
 
-/* The word of the segments at an address; 0, which is no address, when there is none. */
-static uint32_t word_loaded_to(const struct espimage_image_view *v, uint32_t address)
-{
-    for (size_t i = 0; i < v->segment_count; i++) {
-        const struct espimage_segment *segment = &v->segment[i];
-        if (address >= segment->address && segment->size >= 4 &&
-            address - segment->address <= segment->size - 4) {
-            return get_le32(v->bytes + segment->offset + (address - segment->address));
-        }
-    }
-    return 0;
-}
-
 static enum espimage_outcome rule_entry(const struct subject *s, struct espimage_finding *f)
 {
     const struct espimage_image_view *v = s->view;
@@ -195,7 +182,7 @@ static enum espimage_outcome rule_entry(const struct subject *s, struct espimage
                             v->entry - v->segment[i].address < v->segment[i].size);
     }
     bool inside = v->entry >= iram->start && v->entry - iram->start < iram->largest_size;
-    uint32_t word = word_loaded_to(v, v->entry);
+    uint32_t word = entry_word(v);
     if (loaded && inside && entry_word_is_literal(word)) {
         return rule_find(f, ESPIMAGE_WARN,
                          "0x%08X, where 0x%08X is: a literal, not code; a device crashes there",

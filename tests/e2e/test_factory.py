@@ -9,6 +9,7 @@ import shlex
 import pytest
 
 import image
+import odd_files
 from image import build_v1
 from tool import (BAD_INPUT, NO_CREATE, NO_INPUT, OK, ROOT, USAGE, Hex, Maybe, assert_refused,
                   assert_shape)
@@ -190,6 +191,14 @@ def test_map_by_the_link_addresses(bench, firmware):
     assert (bench.cwd / "flash.bin").stat().st_size == 512 * 1024
     result = bench(*line, "app1.elf", "app2.elf")
     assert_refused(result, USAGE, "several flash maps", "--flash-size")
+
+
+def test_elf_that_no_map_would_help(bench):
+    (bench.cwd / "rtos3.elf").write_bytes(odd_files.RTOS3_ELF)
+    result = bench("factory", "--boot", "boot.bin", "--init-data", "init.bin", "-o", "flash.bin",
+                   "rtos3.elf")
+    assert_refused(result, BAD_INPUT, "rtos3.elf: an application of Espressif's RTOS SDK 3")
+    assert "flash maps" not in result.err
 
 
 @pytest.mark.parametrize("profile", ["sdk", "gen_appbin", "esptool", "espruino", "rtos1"])

@@ -742,6 +742,14 @@ def test_image_linked_for_the_other_slot(tool, images):
     assert result.err.count("jump to run user1 @ 1000\n") == 4
 
 
+def test_entry_that_is_a_literal(tool, firmware):
+    result = tool("simulate", "--resets", "1", "--load", str(firmware.path("literal-entry.app1")),
+                  "reset.bin")
+    assert result.status == NOT_ALL
+    assert result.out == ("1: crash user1 at 0x1000: the entry point 0x40100000 is a literal, "
+                          "0x3FFFC000, not code: an illegal instruction at every reset\n")
+
+
 def test_resets_in_words(tool, flash):
     result = tool("simulate", "--resets", "2", str(flash))
     assert result.status == OK
