@@ -70,7 +70,8 @@ enum espimage_code safety_option(struct safety *safety, enum option_id id, const
         return number_option(value, 1, 1048576, &safety->max_per_address, err);
     case OPT_MAX_RATE: return number_option(value, 1, 1000000, &safety->max_rate, err);
     case OPT_MAX_REQUEST:
-        return number_option(value, SAFETY_LEAST_REQUEST, SERVER_HEAD_LONGEST, &safety->max_request, err);
+        return number_option(value, SAFETY_LEAST_REQUEST, SERVER_HEAD_LONGEST, &safety->max_request,
+                             err);
     case OPT_REQUEST_TIMEOUT: return number_option(value, 1, 3600, &safety->request_seconds, err);
     case OPT_IDLE_TIMEOUT:
         return number_option(value, SAFETY_IDLE_SECONDS, 86400, &safety->idle_seconds, err);

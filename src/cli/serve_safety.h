@@ -30,8 +30,8 @@ struct safety {
 #define SAFETY_LEAST_REQUEST 1024
 #define SAFETY_INIT                                                                                \
     {                                                                                              \
-        .request_seconds = 30, .max_request = SERVER_HEAD_LONGEST, .idle_seconds = SAFETY_IDLE_SECONDS,   \
-        .drain_seconds = 30                                                                        \
+        .request_seconds = 30, .max_request = SERVER_HEAD_LONGEST,                                 \
+        .idle_seconds = SAFETY_IDLE_SECONDS, .drain_seconds = 30                                   \
     }
 
 extern const struct option_spec safety_options[];

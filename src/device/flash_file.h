@@ -5,11 +5,12 @@
 
 #include "device/flash.h"
 
-/* A file of at least `size` bytes, for this process alone. With `content` one that is missing, empty or
- * erased becomes a new flash of these `size` bytes; NULL: the file must exist. ESPIMAGE_ERR_NO_INPUT,
- * _ERR_CREATE, _ERR_IO, _ERR_IMAGE when it is shorter, _ERR_UNAVAILABLE when another process has it. */
-enum espimage_code flash_file_open(const char *path, const uint8_t *content, uint32_t size, struct flash *out,
-                                   struct espimage_error *err);
+/* A file of at least `size` bytes, for this process alone. With `content` one that is missing,
+ * empty or erased becomes a new flash of these `size` bytes; NULL: the file must exist.
+ * ESPIMAGE_ERR_NO_INPUT, _ERR_CREATE, _ERR_IO, _ERR_IMAGE when it is shorter, _ERR_UNAVAILABLE when
+ * another process has it. */
+enum espimage_code flash_file_open(const char *path, const uint8_t *content, uint32_t size,
+                                   struct flash *out, struct espimage_error *err);
 
 /* A file without a name, which takes room only where it is not erased. ESPIMAGE_ERR_CREATE or
  * _ERR_IO. */

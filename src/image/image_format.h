@@ -18,18 +18,18 @@
 
 #include <stdint.h>
 
-#define MAGIC_V2      0xEA
-#define MAGIC_V1      0xE9
-#define SECOND_BYTE   0x04
-#define HEADER_SIZE   UINT32_C(8)
-#define IROM_OFFSET   UINT32_C(16)
+#define MAGIC_V2    0xEA
+#define MAGIC_V1    0xE9
+#define SECOND_BYTE 0x04
+#define HEADER_SIZE UINT32_C(8)
+#define IROM_OFFSET UINT32_C(16)
 /* In the old layout: a v1 image at the start of the slot, FF, and the flash part from here on. */
 #define OLD_IROM_OFFSET UINT32_C(0x10000)
-#define IROM_ALIGN    UINT32_C(16)
-#define SEGMENT_ALIGN UINT32_C(4)
-#define CHECKSUM_LINE UINT32_C(16)
-#define CHECKSUM_INIT 0xEF
-#define CRC_SIZE      UINT32_C(4)
+#define IROM_ALIGN      UINT32_C(16)
+#define SEGMENT_ALIGN   UINT32_C(4)
+#define CHECKSUM_LINE   UINT32_C(16)
+#define CHECKSUM_INIT   0xEF
+#define CRC_SIZE        UINT32_C(4)
 
 /* Bytes of a header. */
 enum { HEADER_MAGIC, HEADER_COUNT, HEADER_MODE, HEADER_SIZE_FREQ };

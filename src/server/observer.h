@@ -25,8 +25,8 @@ void observer_stop(struct observer *observer);
 void observer_free(struct observer *observer);
 
 /* From any thread, with an observer as the context. Before the start they do nothing. */
-void observer_on_news(void *observer);   /* on the board */
-void observer_on_busy(void *observer);   /* there are transfers, and were none before */
-void observer_on_wanted(void *observer); /* the web has something to render */
+void observer_on_news(void *context);   /* on the board */
+void observer_on_busy(void *context);   /* there are transfers, and were none before */
+void observer_on_wanted(void *context); /* the web has something to render */
 
 #endif

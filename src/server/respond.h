@@ -41,11 +41,11 @@ void responder_attach(struct responder *responder, struct web *web, struct conn_
 /* The callbacks of the connections, with a responder as the context. */
 bool respond_to_input(void *responder, struct conn *conn, const uint8_t *bytes, size_t size,
                       bool last);
-void respond_to_reject(void *responder, const struct peer *peer, const char *reason);
+void respond_to_reject(void *context, const struct peer *peer, const char *reason);
 void respond_to_close(struct conn *conn);
 /* The converter's and the web's. */
 void respond_to_conversion(struct conversion_wait *wait);
-void respond_to_return(void *conn, unsigned status, const char *reason);
+void respond_to_return(void *context, unsigned status, const char *reason);
 
 /* Polls all transfers, and returns when their progress is in the journal. Not from the threads of
  * the connections, and only while they run. */

@@ -354,7 +354,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     (void)method;
     (void)version;
     (void)upload;
-    (void)upload_size;
+    *upload_size = 0; /* a body, which no page has a use for, is taken as read */
     if (v == NULL || v->state == REQUEST_SENDING) {
         return MHD_NO;
     }

@@ -291,8 +291,8 @@ static void check_accepted(const struct sample *s, const struct espimage_bytes *
     espimage_report *report = verified(built->data, built->size, &options);
     bool app = s->options.profile == ESPIMAGE_PROFILE_SDK ||
                s->options.profile == ESPIMAGE_PROFILE_GEN_APPBIN;
-    bool plain_sum =
-        !s->options.irom_checksum || espimage_report_finding(report, BOOT_CHECKSUM)->outcome == ESPIMAGE_PASS;
+    bool plain_sum = !s->options.irom_checksum ||
+                     espimage_report_finding(report, BOOT_CHECKSUM)->outcome == ESPIMAGE_PASS;
     assert_int_equal(accepted(report, ESPIMAGE_CONSUMER_BOOT), plain_sum);
     assert_true(accepted(report, ESPIMAGE_CONSUMER_RBOOT));
     if (app) {
