@@ -5,6 +5,7 @@ import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import urllib.request
 
@@ -82,6 +83,29 @@ def simulate_example(command, cwd):
             device.kill()
 
 
+def push_example(command, cwd):
+    """As printed, but to one simulated device in place of the list, and from a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    start = ("exec espimagetool simulate --load app1.elf --page-port 0 --trigger-port 0"
+             f" --server http://127.0.0.1:{port}")
+    with subprocess.Popen(["bash", "-c", start], cwd=cwd, env=environment(), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as device:
+        try:
+            ports = {}
+            for line in device.stdout:
+                found = re.search(r"^(page on \S+:|trigger on port )(\d+)", line)
+                if found:
+                    ports[found[1].split()[0]] = found[2]
+                if "runs in slot user1" in line:
+                    break
+            there = f"--via tcp:{ports['trigger']} --page http://{{device}}:{ports['page']}/ 127.0.0.1"
+            return plain_example(re.sub(r"@\S+", there + f" --port {port}", command), cwd)
+        finally:
+            device.kill()
+
+
 def serves(command):
     return command.startswith(("espimagetool serve ", "espimagetool --OTA "))
 
@@ -91,4 +115,6 @@ def runner(command):
         return serve_example
     if command.startswith("espimagetool simulate ") and "--resets" not in command:
         return simulate_example
+    if command.startswith("espimagetool push "):
+        return push_example
     return probe_example if command.startswith("espimagetool probe ") else plain_example
