@@ -378,10 +378,11 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command cmd_serve = {
     .name = "serve",
     .arguments = "APP1.elf [APP2.elf]",
-    .files = "*.elf *.out",
+    .files = "*.elf *.out *.bin",
     .summary = "Convert on request and serve /user1.bin and /user2.bin",
-    .details = "Which ELF is for which slot is told by its link address. A changed ELF is\n"
-               "converted again when it is next asked for. Ctrl-C ends it.",
+    .details = "The link address decides which slot an ELF is for. A changed ELF is converted\n"
+               "again at the next request. Ready images (user1.bin) are served as they are,\n"
+               "when a device would accept them. Ctrl-C ends it.",
     .example = PROGRAM " serve app1.elf app2.elf",
     .groups = {serve_options, safety_options, flash_options, help_options, NULL},
     .run = run,

@@ -7,6 +7,7 @@
 #include "store/assign.h"
 #include "store/elf_file.h"
 #include "store/file_watch.h"
+#include "store/ready_image.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -154,8 +155,38 @@ void store_missing(struct store *store, int slot, char *text, size_t size)
 
 /* ---- reading ---- */
 
-static enum espimage_code read_elf(struct file *f, double now, struct elf_file *out,
-                                   bool *unsettled, struct espimage_error *err)
+/* What a file holds: an ELF, or an image that is ready. */
+struct content {
+    struct elf_file elf;     /* owned; firmware is NULL for a ready image */
+    struct file_bytes image; /* owned; empty for an ELF */
+};
+
+static void content_free(struct content *content)
+{
+    elf_file_free(&content->elf);
+    file_bytes_free(&content->image);
+}
+
+/* Takes the bytes, also on failure. */
+static enum espimage_code parse(const char *path, struct file_bytes *bytes, struct content *out,
+                                struct espimage_error *err)
+{
+    memset(out, 0, sizeof *out);
+    if (!ready_image_is(bytes->data, bytes->size)) {
+        enum espimage_code code = elf_file_parse(path, bytes, &out->elf, err);
+        file_bytes_free(bytes);
+        return code;
+    }
+    out->image = *bytes;
+    if (ready_image_link(bytes->data, bytes->size, &out->elf.link, err) != ESPIMAGE_OK) {
+        content_free(out);
+        return error_in_file(err, path);
+    }
+    return ESPIMAGE_OK;
+}
+
+static enum espimage_code read_content(struct file *f, double now, struct content *out,
+                                       bool *unsettled, struct espimage_error *err)
 {
     struct file_bytes bytes;
     bool incomplete = false;
@@ -166,14 +197,13 @@ static enum espimage_code read_elf(struct file *f, double now, struct elf_file *
         *unsettled = incomplete || age < MISSING_SECONDS;
         return code;
     }
-    code = elf_file_parse(f->watch.path, &bytes, out, err);
-    file_bytes_free(&bytes);
+    code = parse(f->watch.path, &bytes, out, err);
     if (code != ESPIMAGE_OK) {
         *unsettled = age < WRITING_SECONDS;
         return code;
     }
     f->known = true;
-    f->link = out->link;
+    f->link = out->elf.link;
     f->linked = f->watch.status;
     return ESPIMAGE_OK;
 }
@@ -186,13 +216,13 @@ static void refresh_links(struct store *store, double now)
     for (size_t i = 0; i < store->file_count; i++) {
         struct file *f = &store->files[i];
         struct espimage_error err;
-        struct elf_file elf;
+        struct content content;
         bool unsettled = false;
         file_watch_poll(&f->watch, now);
         if (f->watch.presence == FILE_PRESENT &&
             !(f->known && file_status_same(&f->watch.status, &f->linked)) &&
-            read_elf(f, now, &elf, &unsettled, &err) == ESPIMAGE_OK) {
-            elf_file_free(&elf);
+            read_content(f, now, &content, &unsettled, &err) == ESPIMAGE_OK) {
+            content_free(&content);
             changed = true;
         }
     }
@@ -287,6 +317,21 @@ static bool is_current(const struct store *store, int number, const struct file 
            f->watch.presence == FILE_PRESENT && file_status_same(&f->watch.status, &slot->seen);
 }
 
+/* `image` is for the caller to free, unless it is the content's own. */
+static enum espimage_code make_image(const struct espimage_build_options *options,
+                                     const struct content *content, struct espimage_bytes *image,
+                                     struct espimage_notes *notes, struct espimage_error *err)
+{
+    enum espimage_code code = ESPIMAGE_OK;
+    if (content->elf.firmware == NULL) {
+        *image = (struct espimage_bytes){content->image.data, content->image.size};
+        code = ready_image_check(image->data, image->size, options->map, options->app, notes, err);
+    } else {
+        code = espimage_image_build(content->elf.firmware, options, image, notes, err);
+    }
+    return code == ESPIMAGE_OK ? check_update_limit(options, image->size, err) : code;
+}
+
 /* With `reading` held nothing else writes the assignment: it is read without the lock. */
 static enum espimage_code convert(struct store *store, int number, double now, bool *unsettled,
                                   struct espimage_notes *notes, struct espimage_error *err)
@@ -295,8 +340,8 @@ static enum espimage_code convert(struct store *store, int number, double now, b
     struct file *f = &store->files[a->file_of[number - 1]];
     struct espimage_build_options options = store->options.build;
     struct espimage_bytes image = {0};
-    struct elf_file elf;
-    enum espimage_code code = read_elf(f, now, &elf, unsettled, err);
+    struct content content;
+    enum espimage_code code = read_content(f, now, &content, unsettled, err);
     if (code != ESPIMAGE_OK) {
         bool current = is_current(store, number, f);
         *unsettled = *unsettled && !current;
@@ -312,14 +357,15 @@ static enum espimage_code convert(struct store *store, int number, double now, b
         *err = a->error[a->file_of[number - 1]];
         code = err->code;
     } else {
-        code = espimage_image_build(elf.firmware, &options, &image, notes, err);
-        code = code == ESPIMAGE_OK ? check_update_limit(&options, image.size, err) : code;
+        code = make_image(&options, &content, &image, notes, err);
     }
     if (code == ESPIMAGE_OK) {
         code = take(store, number, f, &image, now, err);
     }
-    espimage_bytes_free(&image);
-    elf_file_free(&elf);
+    if (content.elf.firmware != NULL) {
+        espimage_bytes_free(&image);
+    }
+    content_free(&content);
     return code == ESPIMAGE_OK ? code : error_in_file(err, f->watch.path);
 }
 
@@ -374,11 +420,11 @@ enum espimage_code store_refresh(struct store *store, size_t file, bool *unsettl
     (void)pthread_mutex_lock(&store->reading);
     double now = now_seconds();
     struct file *f = &store->files[file];
-    struct elf_file elf;
+    struct content content;
     file_watch_poll(&f->watch, now);
-    enum espimage_code code = read_elf(f, now, &elf, unsettled, err);
+    enum espimage_code code = read_content(f, now, &content, unsettled, err);
     if (code == ESPIMAGE_OK) {
-        elf_file_free(&elf);
+        content_free(&content);
         assign(store);
         code = store->assignment.code[file];
         *err = store->assignment.error[file];

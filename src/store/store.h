@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which images are served: one ELF a slot, converted when it is first asked for and again when
- * the file has changed. */
+/* Which images are served: of one ELF a slot, converted when it is first asked for and again when
+ * the file has changed, or of a ready image, which is checked instead. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -33,9 +33,9 @@ struct store_options {
     uint8_t app; /* slot of the one ELF, whatever it was linked for; 0: the link address decides */
 };
 
-/* For one or two ELFs; the paths must outlive the store. They need not be there yet: each is read
- * when it appears, and again whenever it changes, and its link address decides which slot it is
- * for. NULL when out of memory. */
+/* For one or two ELFs or ready images; the paths must outlive the store. They need not be there
+ * yet: each is read when it appears, and again whenever it changes, and its link address decides
+ * which slot it is for. NULL when out of memory. */
 struct store *store_new(const struct store_options *options, const char *const *paths,
                         size_t count);
 /* No snapshot may be asked for any more; those that are held stay valid, but for their path. */

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import threading
 import time
+import zlib
 
 import pytest
 
@@ -255,6 +256,75 @@ def test_sigterm_is_not_starved_by_sighup(serve, firmware):
         server.process.send_signal(signal.SIGHUP)
         time.sleep(0.1)
     assert server.process.wait(1) == OK
+
+
+# ---- ready images ----
+
+def ready(tool, firmware, slot, *options, name=None):
+    """An image as a vendor publishes it."""
+    path = tool.cwd / (name or f"user{slot}.bin")
+    path.write_bytes(converted(tool, firmware.path(f"1MB.app{slot}"), slot, *options))
+    return path
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_ready_images(serve, tool, firmware, order):
+    paths = {slot: ready(tool, firmware, slot, "-fs", "2MB") for slot in order}
+    server = serve(*[paths[slot] for slot in order])
+    for slot in (1, 2):
+        assert app_line(server, slot).startswith(f"{paths[slot]}, ")
+        assert server.get(f"/user{slot}.bin").body == paths[slot].read_bytes()
+    assert server.stop() == OK
+    assert server.err() == ""
+
+
+def test_ready_image_beside_an_elf(serve, tool, firmware):
+    image = ready(tool, firmware, 2, "-fs", "1MB")
+    server = serve(firmware.path("1MB.app1"), image)
+    assert server.get("/user1.bin").body == converted(tool, firmware.path("1MB.app1"), 1)
+    assert server.get("/user2.bin").body == image.read_bytes()
+
+
+def with_crc_of(data):
+    """After a change, as somebody who edits an image would."""
+    crc = zlib.crc32(data[:-4])
+    signed = crc - (1 << 32) if crc >= 1 << 31 else crc
+    return data[:-4] + struct.pack("<I", (abs(signed) - 1) if signed < 0 else signed + 1)
+
+
+def test_ready_images_that_devices_refuse(serve, tool, firmware):
+    good = ready(tool, firmware, 1).read_bytes()
+    cases = {
+        "damaged": (good[:5000] + b"?" + good[5001:], "ota.crc"),
+        "app": (with_crc_of(good[:3] + b"\x00" + good[4:]), "app number 0"),
+        "cut": (good[:-100], "refuses this image"),
+        "other-slot": (with_crc_of(good[:3] + b"\x02" + good[4:]), "link.slot"),
+        "old-layout": (b"\xe9\x03" + good[2:], "not an ELF file"),
+    }
+    for name, (data, words) in cases.items():
+        path = tool.cwd / f"{name}.bin"
+        path.write_bytes(data)
+        server = serve("-fs", "1MB", path)
+        (line,) = server.err().splitlines()
+        assert f"{name}.bin: " in line and words in line
+        for slot in (1, 2):
+            answer = server.get(f"/user{slot}.bin")
+            assert answer.status in (404, 503) and answer.length == 0
+        assert server.stop() == OK
+
+
+def test_ready_image_is_reloaded(serve, tool, firmware):
+    path = ready(tool, firmware, 1)
+    server = serve(path)
+    first = server.get("/user1.bin").body
+    elf = tool.cwd / "next.elf"
+    elf.write_bytes(rebuilt(firmware, "1MB.app1", "next"))
+    replace(path, converted(tool, elf, 1), "rename")
+    second = server.get("/user1.bin").body
+    assert second == path.read_bytes() != first
+    replace(path, second[:-1] + b"?", "rename")
+    assert server.get("/user1.bin").status == 503
+    server.wait_for("GET /user1.bin user1 503 .*ota.crc")
 
 
 # ---- addresses and ports ----
