@@ -323,6 +323,20 @@ static void leave(struct conn *conn)
     conn_close(conn);
 }
 
+/* For the reply. Names of files and what is in them are for the log alone. */
+static const char *why_not_ready(enum espimage_code code)
+{
+    switch (code) {
+    case ESPIMAGE_ERR_NO_INPUT: return "the file for this slot is missing or cannot be opened";
+    case ESPIMAGE_ERR_IO: return "the file for this slot is being written or cannot be read";
+    case ESPIMAGE_ERR_ELF: return "the file for this slot is not a complete ELF for this chip";
+    case ESPIMAGE_ERR_LAYOUT: return "the ELF is not linked for this slot";
+    case ESPIMAGE_ERR_SIZE: return "the image for this slot is too large for an update";
+    case ESPIMAGE_ERR_IMAGE: return "devices would refuse the image for this slot";
+    default: return "the file for this slot cannot be converted now";
+    }
+}
+
 static void take_conversion(struct conn *conn, struct conversion_wait *wait)
 {
     struct exchange *x = exchange_of(conn);
@@ -339,7 +353,7 @@ static void take_conversion(struct conn *conn, struct conversion_wait *wait)
     } else if (x->not_converted) {
         char line[ESPIMAGE_ERROR_LINE];
         exchange_set_reason(x, espimage_error_line(&wait->err, line, sizeof line));
-        refuse(conn, 503, "the ELF for this slot cannot be converted now");
+        refuse(conn, 503, why_not_ready(wait->err.code));
     } else {
         send_image(conn, &head);
     }

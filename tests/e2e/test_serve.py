@@ -87,6 +87,7 @@ def test_one_elf_is_neither(serve, tool, firmware):
     assert server.get("/user1.bin").body == converted(tool, firmware.path("1MB.app1"), 1)
     answer = server.get("/user2.bin")
     assert (answer.status, answer.length) == (503, 0)
+    assert answer.field("X-Espimage-Reason") == "the ELF is not linked for this slot"
     server.wait_for("GET /user2.bin user2 503 .*rboot.elf: linked at 0x40202010")
 
 
@@ -323,7 +324,9 @@ def test_ready_image_is_reloaded(serve, tool, firmware):
     second = server.get("/user1.bin").body
     assert second == path.read_bytes() != first
     replace(path, second[:-1] + b"?", "rename")
-    assert server.get("/user1.bin").status == 503
+    answer = server.get("/user1.bin")
+    assert answer.status == 503
+    assert answer.field("X-Espimage-Reason") == "devices would refuse the image for this slot"
     server.wait_for("GET /user1.bin user1 503 .*ota.crc")
 
 
