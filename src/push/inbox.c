@@ -50,8 +50,10 @@ static bool put(struct inbox *inbox, const struct inbox_message *message)
         size_t room = p->room > 0 ? 2 * p->room : 64;
         struct inbox_message *more = realloc(p->messages, room * sizeof *more);
         good = more != NULL;
-        p->messages = good ? more : p->messages;
-        p->room = good ? room : p->room;
+        if (more != NULL) {
+            p->messages = more;
+            p->room = room;
+        }
     }
     if (good) {
         p->messages[p->count++] = *message;
