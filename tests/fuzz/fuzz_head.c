@@ -80,9 +80,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_complete(&whole, data, size);
     }
     require(state != HEAD_REFUSED || (whole.reason != NULL && whole.status >= 400));
-    /* What was decided of a part stays so. */
+    /* What was decided of a part stays so, but for SDK 2.0.0's head, which ends in CRLF CR: what
+     * follows may make a field of the CR. */
     enum head_state earlier = head_parse(data, size / 2, HEAD_LONGEST, false, &part);
-    require(earlier == HEAD_PARTIAL || earlier == state);
+    require(earlier == HEAD_PARTIAL || earlier == state || part.unfinished);
     /* Nothing is undecided when nothing more comes. */
     require(head_parse(data, size, HEAD_LONGEST, true, &whole) != HEAD_PARTIAL);
     check_route(&whole, false);

@@ -28,11 +28,11 @@ static void make_flash(const uint8_t *data, size_t size)
     struct espimage_flash_plan plan;
     struct espimage_bytes flash = {0};
     struct espimage_error err;
-    uint8_t app = 0;
+    uint8_t app = 0; /* stays 0 when it is for either slot */
     if (espimage_image_slot(data, size, &contents, &app, NULL, &err) != ESPIMAGE_OK) {
         return;
     }
-    contents.slot[app - 1] = (struct espimage_flash_content){"fuzz", data, size};
+    contents.slot[app == 2] = (struct espimage_flash_content){"fuzz", data, size};
     if (espimage_flash_plan_make(&contents, &plan, NULL, &err) != ESPIMAGE_OK) {
         abort(); /* accepted, and then refused */
     }

@@ -19,10 +19,11 @@ static void take_facts(struct transfer_facts *f, uint8_t byte)
 {
     f->written = f->written || (byte & 1) != 0;
     f->sent = f->written && (f->sent || (byte & 2) != 0);
-    f->delivered = f->sent && (f->delivered || (byte & 4) != 0);
+    bool progress = !f->delivered && f->sent && (byte & 4) != 0;
+    f->delivered = f->delivered || progress;
     f->peer_closed = f->peer_closed || (byte & 8) != 0;
     f->reset = f->reset || (byte & 16) != 0;
-    f->idle = (byte & 32) != 0 ? f->idle + 3 : 0;
+    f->idle = (byte & 32) != 0 && !progress ? f->idle + 3 : 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
