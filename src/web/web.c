@@ -355,18 +355,26 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     (void)version;
     (void)upload;
     *upload_size = 0; /* a body, which no page has a use for, is taken as read */
-    if (v == NULL || v->state == REQUEST_SENDING) {
+    if (v == NULL) {
         return MHD_NO;
     }
-    if (*request_context == NULL) {
+    bool first = *request_context == NULL;
+    bool subscribes = v->page == WEB_EVENTS;
+    (void)pthread_mutex_lock(&w->lock);
+    enum request_state state = v->state;
+    bool asks = state == REQUEST_NEW && !subscribes;
+    v->state = first || asks ? state : REQUEST_SENDING;
+    (void)pthread_mutex_unlock(&w->lock);
+    if (state == REQUEST_SENDING) {
+        return MHD_NO;
+    }
+    if (first) {
         *request_context = v;
         return MHD_YES;
     }
-    if (v->state == REQUEST_NEW && v->page != WEB_EVENTS) {
+    if (asks) {
         return ask(w, v);
     }
-    bool subscribes = v->page == WEB_EVENTS;
-    v->state = REQUEST_SENDING;
     return subscribes ? subscribe(w, v) : answer(w, v);
 }
 
