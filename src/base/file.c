@@ -217,3 +217,9 @@ const char *file_name(const char *path)
     const char *slash = strrchr(path, '/');
     return slash != NULL ? slash + 1 : path;
 }
+
+void file_folder(const char *path, char folder[PATH_MAX])
+{
+    int length = (int)(file_name(path) - path);
+    (void)snprintf(folder, PATH_MAX, "%.*s", length > 0 ? length : 1, length > 0 ? path : ".");
+}

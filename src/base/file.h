@@ -4,6 +4,7 @@
 #define BASE_FILE_H
 
 #include <espimage/error.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -54,5 +55,8 @@ bool file_is_same(const char *path, const struct stat *status);
 
 /* The last component of a path; points into it. */
 const char *file_name(const char *path);
+
+/* The directory of a path: "." when it names none. */
+void file_folder(const char *path, char folder[PATH_MAX]);
 
 #endif

@@ -50,8 +50,7 @@ static bool is_planted(const char *path, const struct stat *status)
 {
     char folder[PATH_MAX];
     struct stat above;
-    int length = folder_length(path);
-    (void)snprintf(folder, sizeof folder, "%.*s", length > 0 ? length : 1, length > 0 ? path : ".");
+    file_folder(path, folder);
     return stat(folder, &above) == 0 && (above.st_mode & S_ISVTX) != 0 &&
            (above.st_mode & S_IWOTH) != 0 && status->st_uid != geteuid() &&
            status->st_uid != above.st_uid;
@@ -151,8 +150,7 @@ static void remove_abandoned(const struct place *place, int fd)
     char folder[PATH_MAX];
     struct stat now;
     struct stat status;
-    (void)snprintf(folder, sizeof folder, "%.*s", place->folder > 0 ? place->folder : 1,
-                   place->folder > 0 ? place->path : ".");
+    file_folder(place->path, folder);
     DIR *dir = fstat(fd, &now) == 0 ? opendir(folder) : NULL;
     const struct dirent *entry = NULL;
     while (dir != NULL && (entry = readdir(dir)) != NULL) {

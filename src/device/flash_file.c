@@ -74,8 +74,7 @@ static int new_file(const char *path, const uint8_t *content, uint32_t size)
     char folder[PATH_MAX];
     char self[32];
     struct espimage_error err;
-    int length = (int)(file_name(path) - path);
-    (void)snprintf(folder, sizeof folder, "%.*s", length > 0 ? length : 1, length > 0 ? path : ".");
+    file_folder(path, folder);
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
     if (fd < 0) {
         return -1;

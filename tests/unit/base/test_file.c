@@ -164,6 +164,18 @@ static void test_name(void **state)
     assert_string_equal(file_name(""), "");
 }
 
+static void test_folder(void **state)
+{
+    (void)state;
+    char folder[PATH_MAX];
+    file_folder("app.elf", folder);
+    assert_string_equal(folder, ".");
+    file_folder("a/b/app.elf", folder);
+    assert_string_equal(folder, "a/b/");
+    file_folder("/app.elf", folder);
+    assert_string_equal(folder, "/");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +186,7 @@ int main(void)
         IN_FOLDER(test_read_growing),
         IN_FOLDER(test_write_all),
         cmocka_unit_test(test_name),
+        cmocka_unit_test(test_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
